@@ -1,0 +1,151 @@
+/**
+ * Constants of Linux that x86_64 and aarch64 share, under the names of the C headers.
+ * @module
+ */
+
+// deno-fmt-ignore
+export const linuxCommon = {
+  AF_UNSPEC: 0,
+  AF_UNIX: 1,
+  AF_INET: 2,
+  AF_INET6: 10,
+  SOCK_STREAM: 1,
+  SOCK_DGRAM: 2,
+  SOL_SOCKET: 1,
+  SO_TYPE: 3,
+  SO_ERROR: 4,
+  SO_SNDBUF: 7,
+  SO_RCVBUF: 8,
+  SO_ACCEPTCONN: 30,
+  SOMAXCONN: 4096,
+  SCM_RIGHTS: 1,
+  MSG_OOB: 1,
+  MSG_PEEK: 2,
+  MSG_TRUNC: 32,
+  MSG_CTRUNC: 8,
+  MSG_DONTWAIT: 64,
+  MSG_EOR: 128,
+  MSG_WAITALL: 256,
+  MSG_NOSIGNAL: 16384,
+  SHUT_RD: 0,
+  SHUT_WR: 1,
+  SHUT_RDWR: 2,
+  F_GETFD: 1,
+  F_SETFD: 2,
+  F_GETFL: 3,
+  F_SETFL: 4,
+  F_DUPFD_CLOEXEC: 1030,
+  FD_CLOEXEC: 1,
+  O_RDONLY: 0,
+  O_WRONLY: 1,
+  O_RDWR: 2,
+  O_CREAT: 64,
+  O_EXCL: 128,
+  O_TRUNC: 512,
+  O_APPEND: 1024,
+  O_NONBLOCK: 2048,
+  O_CLOEXEC: 524288,
+  AT_FDCWD: -100,
+  AT_SYMLINK_NOFOLLOW: 256,
+  FIONREAD: 21531,
+  POLLIN: 1,
+  POLLOUT: 4,
+  POLLERR: 8,
+  POLLHUP: 16,
+  POLLNVAL: 32,
+  S_IFMT: 61440,
+  S_IFSOCK: 49152,
+} as const;
+
+/** What only Linux has. */
+// deno-fmt-ignore
+export const linuxOnly = {
+  SOCK_SEQPACKET: 5,
+  SOCK_NONBLOCK: 2048,
+  SOCK_CLOEXEC: 524288,
+  SO_DOMAIN: 39,
+  SO_PROTOCOL: 38,
+  SO_PASSCRED: 16,
+  SO_PEERCRED: 17,
+  SO_PEERSEC: 31,
+  SO_PASSSEC: 34,
+  SO_PEERGROUPS: 59,
+  SO_PEEK_OFF: 42,
+  SO_TIMESTAMPNS: 35,
+  SCM_CREDENTIALS: 2,
+  SCM_TIMESTAMPNS: 35,
+  MSG_CMSG_CLOEXEC: 1073741824,
+  MSG_WAITFORONE: 65536,
+  O_PATH: 2097152,
+  AT_EMPTY_PATH: 4096,
+  SIOCINQ: 21531,
+  SIOCOUTQ: 21521,
+  EPOLL_CTL_ADD: 1,
+  EPOLL_CTL_DEL: 2,
+  EPOLL_CTL_MOD: 3,
+  EPOLL_CLOEXEC: 524288,
+  EPOLLIN: 1,
+  EPOLLPRI: 2,
+  EPOLLOUT: 4,
+  EPOLLERR: 8,
+  EPOLLHUP: 16,
+  EPOLLRDHUP: 8192,
+  EPOLLET: -2147483648,
+  EFD_CLOEXEC: 524288,
+  EFD_NONBLOCK: 2048,
+  // Newer than most installed headers; the numbers are in Linux's asm-generic/socket.h.
+  SO_PASSPIDFD: 76,
+  SO_PEERPIDFD: 77,
+  SO_PASSRIGHTS: 83,
+  SCM_SECURITY: 3,
+  SCM_PIDFD: 4,
+  // sys/file.h
+  LOCK_EX: 2,
+  LOCK_NB: 4,
+  LOCK_UN: 8,
+  // linux/stat.h
+  STATX_BASIC_STATS: 0x7ff,
+  // linux/aio_abi.h
+  IOCB_CMD_POLL: 5,
+  IOCB_FLAG_RESFD: 1,
+} as const;
+
+/** The layouts that no Linux architecture changes. */
+export const linuxLayouts = {
+  sockaddr_un: {
+    size: 110,
+    longest: 110,
+    fields: { sun_family: [0, 2], sun_path: [2, 108] },
+  },
+  pollfd: { size: 8, fields: { fd: [0, 4], events: [4, 2], revents: [6, 2] } },
+  ucred: { size: 12, fields: { pid: [0, 4], uid: [4, 4], gid: [8, 4] } },
+} as const;
+
+/**
+ * `struct statx` (linux/stat.h) and `struct iocb` (linux/aio_abi.h) are the kernel's own: the same
+ * on every architecture, and in no table of C library headers.
+ */
+export const kernelLayouts = {
+  statx: {
+    size: 256,
+    fields: {
+      stx_uid: [20, 4],
+      stx_gid: [24, 4],
+      stx_mode: [28, 2],
+      stx_ino: [32, 8],
+      stx_size: [40, 8],
+      stx_dev_major: [136, 4],
+      stx_dev_minor: [140, 4],
+    },
+  },
+  iocb: {
+    size: 64,
+    fields: {
+      aio_lio_opcode: [16, 2],
+      aio_fildes: [20, 4],
+      aio_buf: [24, 8],
+      aio_flags: [56, 4],
+      aio_resfd: [60, 4],
+    },
+  },
+} as const;

@@ -1,0 +1,29 @@
+/**
+ * What aarch64 Linux has of its own.
+ * @module
+ */
+
+import { linuxLayouts } from "./linux.ts";
+import type { ArchConstants, Layouts } from "./mod.ts";
+
+export const constants: ArchConstants = { O_DIRECTORY: 16384, O_NOFOLLOW: 32768 };
+
+export const layouts: Layouts = {
+  ...linuxLayouts,
+  epoll_event: { size: 16, fields: { events: [0, 4], data: [8, 8] } },
+  stat: {
+    size: 128,
+    fields: {
+      st_dev: [0, 8],
+      st_ino: [8, 8],
+      st_mode: [16, 4],
+      st_nlink: [20, 4],
+      st_uid: [24, 4],
+      st_gid: [28, 4],
+      st_size: [48, 8],
+    },
+  },
+};
+
+/** Numbers for `syscall(2)`, where libc has no function of that name. */
+export const syscalls = { io_setup: 0, io_submit: 2 } as const;

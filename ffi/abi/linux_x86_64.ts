@@ -1,0 +1,30 @@
+/**
+ * What x86_64 Linux has of its own.
+ * @module
+ */
+
+import { linuxLayouts } from "./linux.ts";
+import type { ArchConstants, Layouts } from "./mod.ts";
+
+export const constants: ArchConstants = { O_DIRECTORY: 65536, O_NOFOLLOW: 131072 };
+
+/** `epoll_event` is packed on this architecture and no other. */
+export const layouts: Layouts = {
+  ...linuxLayouts,
+  epoll_event: { size: 12, fields: { events: [0, 4], data: [4, 8] } },
+  stat: {
+    size: 144,
+    fields: {
+      st_dev: [0, 8],
+      st_ino: [8, 8],
+      st_nlink: [16, 8],
+      st_mode: [24, 4],
+      st_uid: [28, 4],
+      st_gid: [32, 4],
+      st_size: [48, 8],
+    },
+  },
+};
+
+/** Numbers for `syscall(2)`, where libc has no function of that name. */
+export const syscalls = { io_setup: 206, io_submit: 209 } as const;

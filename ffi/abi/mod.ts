@@ -1,0 +1,95 @@
+/**
+ * Constants and struct layouts as data, per operating system and architecture. Code that packs a
+ * struct looks its offsets up here and never sums sizes.
+ * @module
+ */
+
+import { darwinConstants, darwinLayouts } from "./darwin.ts";
+import { darwinErrno, linuxErrno } from "./errno.ts";
+import { linuxCommon, linuxOnly } from "./linux.ts";
+import * as linuxAarch64 from "./linux_aarch64.ts";
+import * as linuxX64 from "./linux_x86_64.ts";
+
+/** Where a struct member stands: its offset and its width, in bytes. */
+export type Field = readonly [offset: number, width: number];
+
+/** A C struct: its size in bytes, and its members. */
+export interface Layout<Names extends string> {
+  readonly size: number;
+  readonly fields: { readonly [Name in Names]: Field };
+}
+
+/** `sockaddr_un`; `longest` is the largest address length that the kernel takes, in bytes. */
+export interface SockaddrUnLayout extends Layout<"sun_family" | "sun_path"> {
+  readonly longest: number;
+  readonly fields: {
+    readonly sun_len?: Field;
+    readonly sun_family: Field;
+    readonly sun_path: Field;
+  };
+}
+
+export interface Layouts {
+  readonly sockaddr_un: SockaddrUnLayout;
+  readonly pollfd: Layout<"fd" | "events" | "revents">;
+  readonly epoll_event: Layout<"events" | "data"> | null;
+  readonly ucred: Layout<"pid" | "uid" | "gid"> | null;
+  readonly stat: Layout<
+    "st_dev" | "st_ino" | "st_mode" | "st_nlink" | "st_uid" | "st_gid" | "st_size"
+  >;
+}
+
+/** Constants that differ between Linux architectures. */
+export interface ArchConstants {
+  readonly O_DIRECTORY: number;
+  readonly O_NOFOLLOW: number;
+}
+
+type Widen<T> = { readonly [Name in keyof T]: number };
+
+/** Constants that every supported system has. */
+export type CommonConstants = Widen<typeof linuxCommon> & ArchConstants;
+/** Constants that only Linux has. */
+export type LinuxConstants = Widen<typeof linuxOnly>;
+
+/** One target: everything about its C interface that this library relies on. */
+export interface Abi {
+  readonly os: "linux" | "darwin";
+  readonly arch: "x86_64" | "aarch64";
+  readonly constants: CommonConstants;
+  /** Null where the system is not Linux. */
+  readonly linux: LinuxConstants | null;
+  readonly errno: { readonly [name: string]: number };
+  readonly layouts: Layouts;
+  readonly syscalls: { readonly io_setup: number; readonly io_submit: number } | null;
+}
+
+function linux(arch: Abi["arch"]): Abi {
+  const own = arch === "x86_64" ? linuxX64 : linuxAarch64;
+  return {
+    os: "linux",
+    arch,
+    constants: { ...linuxCommon, ...own.constants },
+    linux: linuxOnly,
+    errno: linuxErrno,
+    layouts: own.layouts,
+    syscalls: own.syscalls,
+  };
+}
+
+/** The target for an operating system and an architecture, or null where there is none. */
+export function abiFor(os: string, arch: string): Abi | null {
+  const machine = arch === "x64" ? "x86_64" : arch === "arm64" ? "aarch64" : arch;
+  if (machine !== "x86_64" && machine !== "aarch64") return null;
+  if (os === "linux") return linux(machine);
+  if (os !== "darwin") return null;
+  return {
+    os: "darwin",
+    arch: machine,
+    constants: darwinConstants,
+    linux: null,
+    errno: darwinErrno,
+    layouts: darwinLayouts,
+    syscalls: null,
+  };
+}
