@@ -1,0 +1,74 @@
+/**
+ * Waiting for a descriptor on Bun, which has no call for it.
+ * @module
+ */
+
+import type { Abi } from "./abi/mod.ts";
+import type { Watcher } from "./runtime.ts";
+import type { Libc } from "./symbols.ts";
+
+interface BunSocket {
+  ref(): void;
+  unref(): void;
+}
+
+interface BunSockets {
+  connect(options: { fd: number; socket: Record<string, (socket: BunSocket) => void> }): unknown;
+}
+
+interface Timer {
+  ref(): void;
+  unref(): void;
+}
+
+/** How long to wait before looking again, in milliseconds, where no descriptor is to be had. */
+const LOOK_AGAIN = 10;
+
+/**
+ * Bun's event loop adopts a duplicate of the descriptor as if it were a socket. When it becomes
+ * readable, Bun reads from it, is told that it is no socket, closes the duplicate and says so:
+ * that is the callback. No thread waits.
+ */
+export function watchBySocket(
+  libc: Libc,
+  abi: Abi,
+  fd: number,
+  onReadable: () => void,
+): Watcher {
+  const { connect } = (globalThis as unknown as { Bun: BunSockets }).Bun;
+  const { F_DUPFD_CLOEXEC } = abi.constants;
+  let refd = true;
+  let armed: BunSocket | Timer | null = null;
+  const fire = () => {
+    if (armed === null) return;
+    armed = null;
+    onReadable();
+  };
+  const ignore = () => {};
+  const adopted = (socket: BunSocket) => {
+    armed = socket;
+    if (!refd) socket.unref();
+  };
+  const socket = { open: adopted, close: fire, error: ignore, data: ignore };
+  return {
+    arm() {
+      if (armed !== null) return;
+      const duplicate = libc.fcntl(fd, F_DUPFD_CLOEXEC, 0);
+      if (duplicate >= 0) {
+        connect({ fd: duplicate, socket });
+      } else {
+        // At the descriptor limit: until one comes free, a timer looks.
+        armed = setTimeout(fire, LOOK_AGAIN) as unknown as Timer;
+        if (!refd) armed.unref();
+      }
+    },
+    ref() {
+      refd = true;
+      armed?.ref();
+    },
+    unref() {
+      refd = false;
+      armed?.unref();
+    },
+  };
+}

@@ -1,0 +1,154 @@
+/**
+ * Waiting for a descriptor on Deno, which has no call for it. Two ways, the second where the
+ * kernel or a sandbox forbids the first; docs/architecture.md has the figures.
+ * @module
+ */
+
+import type { Abi } from "./abi/mod.ts";
+import { kernelLayouts } from "./abi/linux.ts";
+import { newPipeHandle } from "./adoption.ts";
+import { UnixSocketError } from "./errors.ts";
+import type { Runtime, Watcher } from "./runtime.ts";
+import { putField } from "./struct.ts";
+import type { Libc } from "./symbols.ts";
+
+/**
+ * Linux's asynchronous poll: `io_submit(2)` with IOCB_CMD_POLL makes the kernel write to an eventfd
+ * when the descriptor is readable, and Deno's own loop reads the eventfd. No thread waits.
+ *
+ * Null where io_setup(2) is not permitted, or Deno has no pipe handle.
+ */
+export function watchByAio(
+  runtime: Runtime,
+  libc: Libc,
+  abi: Abi,
+  fd: number,
+  onReadable: () => void,
+): Watcher | null {
+  if (abi.linux === null || abi.syscalls === null) return null;
+  const { linux, syscalls, constants } = abi;
+  const numberOf = { setup: BigInt(syscalls.io_setup), submit: BigInt(syscalls.io_submit) };
+
+  const context = new BigUint64Array(new ArrayBuffer(8));
+  const contextAddress = BigInt(runtime.addressOf(context));
+  if (libc.syscall(numberOf.setup, 1n, contextAddress, null) !== 0n) return null;
+  const contextId = context[0]!;
+  // The kernel maps the ring of completions at the address that names the context. Moving its head
+  // up to its tail forgets them, as io_getevents would.
+  const ring = new Uint32Array(runtime.viewAt(Number(contextId), 16));
+  const [HEAD, TAIL] = [2, 3];
+
+  const eventfd = libc.eventfd(0, linux.EFD_NONBLOCK | linux.EFD_CLOEXEC);
+  if (eventfd === -1) return null;
+  const handle = newPipeHandle(libc, constants.O_NONBLOCK | constants.O_CLOEXEC);
+  if (handle === null || handle.open(eventfd) !== 0) {
+    libc.close(eventfd);
+    return null;
+  }
+
+  const request = new DataView(new ArrayBuffer(kernelLayouts.iocb.size));
+  const { fields } = kernelLayouts.iocb;
+  putField(request, fields.aio_lio_opcode, linux.IOCB_CMD_POLL);
+  putField(request, fields.aio_fildes, fd);
+  putField(request, fields.aio_buf, constants.POLLIN);
+  putField(request, fields.aio_flags, linux.IOCB_FLAG_RESFD);
+  putField(request, fields.aio_resfd, eventfd);
+  const requests = new BigUint64Array(new ArrayBuffer(8));
+  requests[0] = BigInt(runtime.addressOf(request));
+
+  let armed = false;
+  const submit = () => libc.syscall(numberOf.submit, contextId, 1n, requests) === 1n;
+  handle.onread = () => {
+    if (!armed) return;
+    armed = false;
+    ring[HEAD] = ring[TAIL]!;
+    onReadable();
+  };
+  // Read before the first request, to learn whether this kernel knows the request at all.
+  if (handle.readStart() !== 0 || !submit()) {
+    handle.close();
+    return null;
+  }
+  armed = true;
+
+  return {
+    arm() {
+      if (armed) return;
+      armed = true;
+      // The ring is empty and has room for one, so that only a signal or a full memory stops this.
+      for (let tries = 0; !submit(); tries++) {
+        if (tries > 100) throw watchFailed("io_submit");
+      }
+    },
+    ref: () => handle.ref(),
+    unref: () => handle.unref(),
+    // Keeps the memory whose addresses the kernel was told as long as the watcher.
+    ...{ request, requests },
+  };
+}
+
+interface DenoCore {
+  refOpPromise(promise: Promise<unknown>): void;
+  unrefOpPromise(promise: Promise<unknown>): void;
+}
+
+/** `poll(2)` as a `nonblocking` symbol. */
+export type PollLater = (fds: Uint8Array, count: number, timeout: number) => Promise<number>;
+
+/** A thread of Deno's pool waits in `poll(2)`. */
+export function watchByThread(
+  poll: PollLater,
+  abi: Abi,
+  fd: number,
+  onReadable: () => void,
+): Watcher {
+  const { pollfd } = abi.layouts;
+  const entry = new DataView(new ArrayBuffer(pollfd.size));
+  putField(entry, pollfd.fields.fd, fd);
+  putField(entry, pollfd.fields.events, abi.constants.POLLIN);
+  const bytes = new Uint8Array(entry.buffer);
+  const core = denoCore();
+  let waiting: Promise<number> | null = null;
+  let refd = true;
+  const applyRef = () => {
+    if (waiting === null) return;
+    if (refd) core?.refOpPromise(waiting);
+    else core?.unrefOpPromise(waiting);
+  };
+  return {
+    arm() {
+      if (waiting !== null) return;
+      waiting = poll(bytes, 1, -1);
+      applyRef();
+      waiting.then(() => {
+        waiting = null;
+        onReadable();
+      });
+    },
+    ref() {
+      refd = true;
+      applyRef();
+    },
+    unref() {
+      refd = false;
+      applyRef();
+    },
+  };
+}
+
+/** Deno has no public way to say that a pending call need not keep the process alive. */
+function denoCore(): DenoCore | undefined {
+  const deno = (globalThis as { Deno?: Record<symbol, unknown> & { internal?: symbol } }).Deno;
+  const internal = deno?.internal === undefined ? undefined : deno[deno.internal];
+  const core = (internal as { core?: Partial<DenoCore> } | undefined)?.core;
+  return typeof core?.unrefOpPromise === "function" ? core as DenoCore : undefined;
+}
+
+function watchFailed(syscall: string): UnixSocketError {
+  return new UnixSocketError({
+    action: "Cannot wait for sockets",
+    code: "EAGAIN",
+    errno: 0,
+    syscall,
+  });
+}

@@ -1,0 +1,198 @@
+/**
+ * The file functions of libc, one wrapper each. A result below zero is a negated errno.
+ * Paths are bytes without a NUL.
+ * @module
+ */
+
+import { kernelLayouts } from "./abi/linux.ts";
+import { again, negatedErrno } from "./call.ts";
+import { native } from "./native.ts";
+import { takeField } from "./struct.ts";
+
+const scratch = new Int32Array(new ArrayBuffer(8));
+const count = scratch.subarray(0, 1);
+
+/** A path as C wants it. */
+function cString(path: Uint8Array): Uint8Array {
+  const terminated = new Uint8Array(new ArrayBuffer(path.length + 1));
+  terminated.set(path);
+  return terminated;
+}
+
+/** Opens a file, close-on-exec. */
+export function open(path: Uint8Array, flags: number, mode: number): number {
+  const { libc, abi } = native();
+  const name = cString(path);
+  let result;
+  do result = libc.open(name, flags | abi.constants.O_CLOEXEC, mode); while (
+    result === -1 && again("open")
+  );
+  return result === -1 ? negatedErrno : result;
+}
+
+/**
+ * Closes a descriptor. Never repeated: Linux releases the number even where it reports EINTR or
+ * EIO, and by then another thread may hold it.
+ */
+export function close(fd: number): void {
+  native().libc.close(fd);
+}
+
+/** Reads from any descriptor. */
+export function read(fd: number, buffer: ArrayBufferView, length: number): number {
+  const { libc } = native();
+  let result;
+  do result = libc.read(fd, buffer, length); while (result === -1 && again("read"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** Writes to any descriptor. A pipe without a reader raises SIGPIPE, which every runtime ignores. */
+export function write(fd: number, data: ArrayBufferView, length: number): number {
+  const { libc } = native();
+  let result;
+  do result = libc.write(fd, data, length); while (result === -1 && again("write"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** A pipe, non-blocking and close-on-exec; 0, or a negated errno. */
+export function pipe(ends: [number, number]): number {
+  const { libc, abi } = native();
+  const { O_NONBLOCK, O_CLOEXEC } = abi.constants;
+  let result;
+  do result = libc.pipe2(scratch, O_NONBLOCK | O_CLOEXEC); while (result === -1 && again("pipe2"));
+  if (result === -1) return negatedErrno;
+  ends[0] = scratch[0]!;
+  ends[1] = scratch[1]!;
+  return 0;
+}
+
+function fcntl(fd: number, command: number, argument: number): number {
+  const { libc } = native();
+  let result;
+  do result = libc.fcntl(fd, command, argument); while (result === -1 && again("fcntl"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** Another descriptor for the same open file, close-on-exec. */
+export function duplicate(fd: number): number {
+  return fcntl(fd, native().abi.constants.F_DUPFD_CLOEXEC, 0);
+}
+
+/** Makes a descriptor close-on-exec and its open file non-blocking; 0, or a negated errno. */
+export function prepareDescriptor(fd: number): number {
+  const { F_GETFL, F_SETFL, F_SETFD, FD_CLOEXEC, O_NONBLOCK } = native().abi.constants;
+  const flags = fcntl(fd, F_GETFL, 0);
+  if (flags < 0) return flags;
+  const set = (flags & O_NONBLOCK) === 0 ? fcntl(fd, F_SETFL, flags | O_NONBLOCK) : 0;
+  return set < 0 ? set : Math.min(0, fcntl(fd, F_SETFD, FD_CLOEXEC));
+}
+
+/** Bytes waiting to be read. */
+export function bytesReadable(fd: number): number {
+  const { libc, abi } = native();
+  let result;
+  do result = libc.ioctl(fd, abi.constants.FIONREAD, count); while (
+    result === -1 && again("ioctl")
+  );
+  return result === -1 ? negatedErrno : count[0]!;
+}
+
+/** Takes or gives back the lock of an open file; EAGAIN where somebody holds it. */
+export function flock(fd: number, operation: "lock" | "unlock"): number {
+  const { libc, abi } = native();
+  const { LOCK_EX, LOCK_NB, LOCK_UN } = abi.linux!;
+  const how = operation === "lock" ? LOCK_EX | LOCK_NB : LOCK_UN;
+  let result;
+  do result = libc.flock(fd, how); while (result === -1 && again("flock"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** Sets the mode of a descriptor's inode. */
+export function fchmod(fd: number, mode: number): number {
+  const { libc } = native();
+  let result;
+  do result = libc.fchmod(fd, mode); while (result === -1 && again("fchmod"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** Sets the mode of what a path leads to. */
+export function chmod(path: Uint8Array, mode: number): number {
+  const { libc } = native();
+  const name = cString(path);
+  let result;
+  do result = libc.chmod(name, mode); while (result === -1 && again("chmod"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** Removes a name from a directory. */
+export function unlink(path: Uint8Array): number {
+  const { libc } = native();
+  const name = cString(path);
+  let result;
+  do result = libc.unlink(name); while (result === -1 && again("unlink"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** Gives an inode a second name; EEXIST where the name is taken. */
+export function link(from: Uint8Array, to: Uint8Array): number {
+  const { libc } = native();
+  const [source, target] = [cString(from), cString(to)];
+  let result;
+  do result = libc.link(source, target); while (result === -1 && again("link"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** What identifies a file, and what it is. */
+export interface FileStatus {
+  /** Device and inode, comparable as text. */
+  identity: string;
+  /** Type and permissions, as in `st_mode`. */
+  mode: number;
+  uid: number;
+  gid: number;
+  size: number;
+}
+
+let statBuffer: DataView | undefined;
+
+/** The status of a path (its last component is not followed), or of an open file; or a negated errno. */
+export function status(target: Uint8Array | number): FileStatus | number {
+  const { libc, abi } = native();
+  const { size, fields } = kernelLayouts.statx;
+  statBuffer ??= new DataView(new ArrayBuffer(size));
+  const byPath = typeof target !== "number";
+  const { AT_FDCWD, AT_SYMLINK_NOFOLLOW } = abi.constants;
+  const flags = byPath ? AT_SYMLINK_NOFOLLOW : abi.linux!.AT_EMPTY_PATH;
+  const name = byPath ? cString(target) : cString(new Uint8Array(0));
+  const at = byPath ? AT_FDCWD : target;
+  let result;
+  do result = libc.statx(at, name, flags, abi.linux!.STATX_BASIC_STATS, statBuffer); while (
+    result === -1 && again("statx")
+  );
+  if (result === -1) return negatedErrno;
+  const take = (field: keyof typeof fields) => takeField(statBuffer!, fields[field]);
+  // An inode number may exceed 2⁵³: compare all of it.
+  const inode = statBuffer.getBigUint64(fields.stx_ino[0], true);
+  return {
+    identity: `${take("stx_dev_major")}:${take("stx_dev_minor")}:${inode}`,
+    mode: take("stx_mode"),
+    uid: take("stx_uid"),
+    gid: take("stx_gid"),
+    size: take("stx_size"),
+  };
+}
+
+/** Whether a mode is that of a socket. */
+export function isSocketMode(mode: number): boolean {
+  const { S_IFMT, S_IFSOCK } = native().abi.constants;
+  return (mode & S_IFMT) === S_IFSOCK;
+}
+
+/** The current directory's path as bytes, or a negated errno. */
+export function currentDirectory(): Uint8Array | number {
+  const { libc } = native();
+  const buffer = new Uint8Array(new ArrayBuffer(4096));
+  let result;
+  do result = libc.getcwd(buffer, buffer.length); while (result === 0 && again("getcwd"));
+  return result === 0 ? negatedErrno : buffer.slice(0, buffer.indexOf(0));
+}

@@ -1,0 +1,14 @@
+/**
+ * The FFI floor: the only rooms that know a runtime, an address in memory or an ABI.
+ * @module
+ */
+
+export { native } from "./native.ts";
+export { UnixSocketError, type UnixSocketErrorInit } from "./errors.ts";
+export { checked, failure, type FailureContext, refusal } from "./call.ts";
+export { errnoName, errnoNumber } from "./errno.ts";
+export type { Watcher } from "./runtime.ts";
+export { createEpoll, type Poller } from "./epoll.ts";
+export * as file from "./file.ts";
+export * as sockets from "./socket.ts";
+export * as sockaddr from "./sockaddr.ts";

@@ -1,0 +1,79 @@
+/**
+ * Node.js: `node:ffi`, from 26.1 on.
+ * @module
+ */
+
+import type { Abi } from "./abi/mod.ts";
+import { builtinModule } from "./adoption.ts";
+import { UnixSocketError } from "./errors.ts";
+import { libcNames, openFirst } from "./libraries.ts";
+import { watchByPipe } from "./node_watch.ts";
+import type { Runtime } from "./runtime.ts";
+import { type Libc, type NativeType, onTheStack, type Signature, symbolsFor } from "./symbols.ts";
+
+/** The part of `node:ffi` that is used. */
+interface NodeFfi {
+  dlopen(name: string, symbols: Record<string, NodeSymbol>): {
+    functions: Record<string, (...args: unknown[]) => unknown>;
+  };
+  getRawPointer(view: ArrayBufferView): bigint;
+  toArrayBuffer(address: bigint, length: number, copy: boolean): ArrayBuffer;
+}
+
+interface NodeSymbol {
+  arguments: readonly string[];
+  return: string;
+}
+
+function nodeType(type: NativeType): string {
+  return type === "nullable" ? "pointer" : type;
+}
+
+function nodeSymbol(signature: Signature): NodeSymbol {
+  return { arguments: signature.args.map(nodeType), return: nodeType(signature.result) };
+}
+
+export function nodeRuntime(): Runtime {
+  const ffi = builtinModule<NodeFfi>("node:ffi");
+  if (ffi === undefined) {
+    throw new UnixSocketError({
+      action: "Cannot call the C library",
+      code: "ENOTSUP",
+      errno: 0,
+      syscall: "dlopen",
+      detail: "this runtime has no node:ffi; use Node.js 26.1 or later, Bun or Deno",
+    });
+  }
+  let libc: Libc;
+  let abiInUse: Abi;
+  return {
+    name: "node",
+
+    bind(abi) {
+      abiInUse = abi;
+      const onStack = abi.os === "darwin" && abi.arch === "aarch64";
+      const wanted = symbolsFor(abi.os);
+      const table: Record<string, NodeSymbol> = {};
+      for (const [name, signature] of wanted) {
+        table[name] = nodeSymbol(onStack ? onTheStack(signature) : signature);
+      }
+      const { functions } = openFirst(libcNames(abi), (name) => ffi.dlopen(name, table));
+      const bound = { ...functions };
+      for (const [name, signature] of wanted) {
+        if (signature.result === "pointer") {
+          bound[name] = (...args) => Number(functions[name]!(...args));
+        }
+      }
+      return libc = bound as unknown as Libc;
+    },
+
+    addressOf: (view) => Number(ffi.getRawPointer(view)),
+
+    viewAt(address, length) {
+      if (address === 0) throw new RangeError("Cannot view memory at address 0");
+      return ffi.toArrayBuffer(BigInt(address), length, false);
+    },
+
+    watch: (fd, onReadable) => watchByPipe(libc, abiInUse, fd, onReadable),
+  };
+}

@@ -1,0 +1,64 @@
+/**
+ * Waiting for a descriptor on Node.js, whose public interface has no call for it.
+ * @module
+ */
+
+import type { Abi } from "./abi/mod.ts";
+import { newPipeHandle } from "./adoption.ts";
+import { UnixSocketError } from "./errors.ts";
+import type { Watcher } from "./runtime.ts";
+import type { Libc } from "./symbols.ts";
+
+/**
+ * A pipe handle of Node's own over the descriptor. When it becomes readable, Node reads from it,
+ * gets EINVAL (nothing can be read from an epoll set), stops, and reports: that is the callback.
+ * Opening the handle again starts the next wait. The handle holds a duplicate, which Node closes
+ * when its thread ends, so that terminating a Worker is safe; a `uv_poll_t` of our own in the loop
+ * would abort the process there.
+ */
+export function watchByPipe(
+  libc: Libc,
+  abi: Abi,
+  fd: number,
+  onReadable: () => void,
+): Watcher {
+  const { F_DUPFD_CLOEXEC, O_NONBLOCK, O_CLOEXEC } = abi.constants;
+  const handle = newPipeHandle(libc, O_NONBLOCK | O_CLOEXEC);
+  const duplicate = handle === null ? -1 : libc.fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (handle === null || duplicate === -1) {
+    throw new UnixSocketError({
+      action: "Cannot wait for sockets",
+      code: handle === null ? "ENOTSUP" : "EMFILE",
+      errno: 0,
+      syscall: "fcntl",
+    });
+  }
+  let state: "idle" | "armed" | "reporting" = "idle";
+  let wanted = false;
+  const start = () => {
+    state = "armed";
+    wanted = false;
+    handle.open(duplicate);
+    handle.readStart();
+  };
+  // libuv stops the handle when the report is over, whatever was started meanwhile, and Node runs
+  // the microtasks within the report: only the next turn can start again.
+  const reported = () => {
+    state = "idle";
+    if (wanted) start();
+  };
+  handle.onread = () => {
+    if (state !== "armed") return;
+    state = "reporting";
+    setImmediate(reported);
+    onReadable();
+  };
+  return {
+    arm() {
+      if (state === "idle") start();
+      else if (state === "reporting") wanted = true;
+    },
+    ref: () => handle.ref(),
+    unref: () => handle.unref(),
+  };
+}

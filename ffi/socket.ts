@@ -1,0 +1,207 @@
+/**
+ * The socket functions of libc, one wrapper each. A result below zero is a negated errno.
+ * @module
+ */
+
+import { again, negatedErrno } from "./call.ts";
+import { native } from "./native.ts";
+import { putField, takeField } from "./struct.ts";
+
+/** What a lane can wait for. */
+export type Direction = "readable" | "writable";
+
+/** The most bytes for one call: what Linux transfers at most, and a 32-bit length can hold. */
+export const MOST_BYTES = 0x7fff_f000;
+
+/** Scratch memory for out-parameters; every use ends before the next call. */
+const words = new Int32Array(new ArrayBuffer(16));
+const oneWord = words.subarray(0, 1);
+const lengthWord = words.subarray(2, 3);
+const pair = words.subarray(0, 2);
+const zero = new Int32Array(new ArrayBuffer(4));
+
+function creationFlags(): number {
+  const linux = native().abi.linux!;
+  return linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC;
+}
+
+/** A new non-blocking, close-on-exec socket of the family AF_UNIX. */
+export function socket(type: number): number {
+  const { libc, abi } = native();
+  let result;
+  do result = libc.socket(abi.constants.AF_UNIX, type | creationFlags(), 0); while (
+    result === -1 && again("socket")
+  );
+  return result === -1 ? negatedErrno : result;
+}
+
+/** Two connected sockets, non-blocking and close-on-exec; 0, or a negated errno. */
+export function socketpair(type: number, ends: [number, number]): number {
+  const { libc, abi } = native();
+  let result;
+  do result = libc.socketpair(abi.constants.AF_UNIX, type | creationFlags(), 0, pair); while (
+    result === -1 && again("socketpair")
+  );
+  if (result === -1) return negatedErrno;
+  ends[0] = pair[0]!;
+  ends[1] = pair[1]!;
+  return 0;
+}
+
+/** Gives a socket an address. */
+export function bind(fd: number, sockaddr: Uint8Array): number {
+  const { libc } = native();
+  let result;
+  do result = libc.bind(fd, sockaddr, sockaddr.length); while (result === -1 && again("bind"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** Connects. On AF_UNIX this is done at once or fails; EAGAIN is a full backlog. */
+export function connect(fd: number, sockaddr: Uint8Array): number {
+  const { libc } = native();
+  let result;
+  do result = libc.connect(fd, sockaddr, sockaddr.length); while (
+    result === -1 && again("connect")
+  );
+  return result === -1 ? negatedErrno : result;
+}
+
+/** Makes a bound socket accept connections. */
+export function listen(fd: number, backlog: number): number {
+  const { libc } = native();
+  let result;
+  do result = libc.listen(fd, backlog); while (result === -1 && again("listen"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** The descriptor of the next connection, non-blocking and close-on-exec. */
+export function accept(fd: number): number {
+  const { libc } = native();
+  let result;
+  do result = libc.accept4(fd, null, null, creationFlags()); while (
+    result === -1 && again("accept4")
+  );
+  return result === -1 ? negatedErrno : result;
+}
+
+/** Ends one direction or both. */
+export function shutdown(fd: number, how: number): number {
+  const { libc } = native();
+  let result;
+  do result = libc.shutdown(fd, how); while (result === -1 && again("shutdown"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** Sends; never raises SIGPIPE. */
+export function send(fd: number, data: ArrayBufferView, length: number, flags: number): number {
+  const { libc, abi } = native();
+  const all = flags | abi.constants.MSG_NOSIGNAL;
+  let result;
+  do result = libc.send(fd, data, length, all); while (result === -1 && again("send"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** Receives into a buffer. */
+export function recv(fd: number, buffer: ArrayBufferView, length: number, flags: number): number {
+  const { libc } = native();
+  let result;
+  do result = libc.recv(fd, buffer, length, flags); while (result === -1 && again("recv"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** An integer option. */
+export function getsockopt(fd: number, level: number, name: number): number {
+  const { libc } = native();
+  let result;
+  do {
+    lengthWord[0] = 4;
+    result = libc.getsockopt(fd, level, name, oneWord, lengthWord);
+  } while (result === -1 && again("getsockopt"));
+  return result === -1 ? negatedErrno : oneWord[0]!;
+}
+
+/** An option of any shape, into `value`; the length that the kernel reports, or a negated errno. */
+export function getsockoptBytes(
+  fd: number,
+  level: number,
+  name: number,
+  value: Uint8Array,
+): number {
+  const { libc } = native();
+  let result;
+  do {
+    lengthWord[0] = value.length;
+    result = libc.getsockopt(fd, level, name, value, lengthWord);
+  } while (result === -1 && again("getsockopt"));
+  return result === -1 ? negatedErrno : lengthWord[0]!;
+}
+
+/** Sets an integer option. */
+export function setsockopt(fd: number, level: number, name: number, value: number): number {
+  const { libc } = native();
+  let result;
+  do {
+    oneWord[0] = value;
+    result = libc.setsockopt(fd, level, name, oneWord, 4);
+  } while (result === -1 && again("setsockopt"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** The own or the peer's address into `buffer`; the length that the kernel reports. */
+export function socketName(
+  which: "getsockname" | "getpeername",
+  fd: number,
+  buffer: Uint8Array,
+): number {
+  const { libc } = native();
+  let result;
+  do {
+    lengthWord[0] = buffer.length;
+    result = libc[which](fd, buffer, lengthWord);
+  } while (result === -1 && again(which));
+  return result === -1 ? negatedErrno : lengthWord[0]!;
+}
+
+let pollEntry: DataView | undefined;
+
+/**
+ * Blocks this thread until the descriptor is ready, or `timeout` milliseconds have passed (−1: no
+ * limit). 1 when ready, 0 when the time is over, −EINTR when a signal came.
+ */
+export function pollOne(fd: number, direction: Direction, timeout: number): number {
+  const { libc, abi, errno } = native();
+  const { size, fields } = abi.layouts.pollfd;
+  pollEntry ??= new DataView(new ArrayBuffer(size));
+  const { POLLIN, POLLOUT } = abi.constants;
+  putField(pollEntry, fields.fd, fd);
+  putField(pollEntry, fields.events, direction === "readable" ? POLLIN : POLLOUT);
+  const result = libc.poll(pollEntry, 1, timeout);
+  return result === -1 ? -errno[0]! : result;
+}
+
+/** Blocks this thread for so many milliseconds, or until a signal comes. */
+export function sleepBlocking(milliseconds: number): void {
+  native().libc.poll(zero, 0, milliseconds);
+}
+
+/** Who connected: `struct ucred` of SO_PEERCRED. Null where the kernel knows nobody. */
+export interface RawCredentials {
+  pid: number;
+  uid: number;
+  gid: number;
+}
+
+/** SO_PEERCRED into `out`; 0, or a negated errno. */
+export function peerCredentials(fd: number, out: RawCredentials): number {
+  const { abi } = native();
+  const layout = abi.layouts.ucred!;
+  const value = new Uint8Array(new ArrayBuffer(layout.size));
+  const { SOL_SOCKET } = abi.constants;
+  const result = getsockoptBytes(fd, SOL_SOCKET, abi.linux!.SO_PEERCRED, value);
+  if (result < 0) return result;
+  const view = new DataView(value.buffer);
+  out.pid = takeField(view, layout.fields.pid);
+  out.uid = takeField(view, layout.fields.uid);
+  out.gid = takeField(view, layout.fields.gid);
+  return 0;
+}
