@@ -1,0 +1,39 @@
+/**
+ * Unix domain sockets for Deno, Bun and Node.js, by each runtime's own FFI.
+ *
+ * @example An echo server, the same on every runtime
+ * ```ts
+ * import { UnixListener } from "@afunix/afunix";
+ *
+ * using listener = UnixListener.listen("/run/echo.sock");
+ * for await (const stream of listener) {
+ *   stream.readable.pipeTo(stream.writable).catch((error) => console.error(error.message));
+ * }
+ * ```
+ *
+ * @module
+ */
+
+export {
+  abstract,
+  type AbstractAddress,
+  type Address,
+  type AddressLike,
+  formatAddress,
+  type PathnameAddress,
+  sameAddress,
+  type UnnamedAddress,
+} from "./src/address.ts";
+export type { PeerCredentials } from "./src/credentials.ts";
+export { UnixSocketError, type UnixSocketErrorInit } from "./src/errors.ts";
+export { Fd, type OpenMode } from "./src/fd.ts";
+export { type ListenOptions, UnixListener } from "./src/listener.ts";
+export { Socket } from "./src/socket.ts";
+export {
+  type ConnectOptions,
+  type ConnectSyncOptions,
+  type FromOption,
+  type ShutdownHow,
+  UnixStream,
+} from "./src/stream.ts";
+export type { AsyncOptions, SyncOptions } from "./src/validate.ts";

@@ -1,0 +1,225 @@
+/**
+ * Addresses of Unix domain sockets: pathname, abstract and unnamed.
+ * @module
+ */
+
+import { native, refusal, sockaddr } from "../ffi/mod.ts";
+
+/** A name in the file system. */
+export interface PathnameAddress {
+  kind: "pathname";
+  /** The path. Where its bytes are no UTF-8, a readable approximation of {@linkcode bytes}. */
+  path: string;
+  /** The exact bytes of a path that is not UTF-8; absent where `path` says it all. */
+  bytes?: Uint8Array;
+}
+
+/**
+ * A name in Linux's abstract namespace: not a file, without permissions, gone with the last
+ * descriptor of its socket, and private to a network namespace.
+ */
+export interface AbstractAddress {
+  kind: "abstract";
+  /** The name without the leading NUL: up to 107 bytes of any value, each of them significant. */
+  name: Uint8Array;
+}
+
+/** No name: a socket that was not bound, or one end of a socketpair. */
+export interface UnnamedAddress {
+  kind: "unnamed";
+}
+
+/** The address of a socket, as the library reports it. */
+export type Address = PathnameAddress | AbstractAddress | UnnamedAddress;
+
+/**
+ * The address of a socket, as callers may write it: a path, a `file:` URL, `"\0name"` for an
+ * abstract name, the bytes of either, or an {@linkcode Address}.
+ */
+export type AddressLike = string | URL | Uint8Array | Address;
+
+const encoder = new TextEncoder();
+const strictDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const lenientDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/**
+ * The abstract address of a name (Linux).
+ *
+ * @param name up to 107 bytes; a string is encoded as UTF-8. Do not put the leading NUL in.
+ * @throws {RangeError} for a longer name
+ *
+ * @example
+ * ```ts
+ * import { abstract, UnixListener } from "@afunix/afunix";
+ *
+ * using listener = UnixListener.listen(abstract("my-service"));
+ * ```
+ * See unix(7), "Abstract sockets".
+ */
+export function abstract(name: string | Uint8Array): AbstractAddress {
+  const bytes = typeof name === "string" ? encodeText(name) : name;
+  if (!(bytes instanceof Uint8Array)) {
+    throw new TypeError("Cannot use this as an abstract name: expected a string or Uint8Array");
+  }
+  if (bytes.length > 107) {
+    throw new RangeError(`Cannot use an abstract name of ${bytes.length} bytes: at most 107 fit`);
+  }
+  return { kind: "abstract", name: bytes.slice() };
+}
+
+/**
+ * An address as text for people and logs: a path as it is (`./@x` for the relative path `@x`),
+ * `@name` for an abstract name with unprintable bytes as `\xNN`, and `(unnamed)`.
+ * Not a form that can be read back: `@` is an ordinary character in a path.
+ */
+export function formatAddress(address: Address): string {
+  switch (address.kind) {
+    case "pathname":
+      return (address.path.startsWith("@") ? "./" : "") +
+        escapeBytes(address.bytes ?? encoder.encode(address.path));
+    case "abstract":
+      return `@${escapeBytes(address.name)}`;
+    case "unnamed":
+      return "(unnamed)";
+  }
+}
+
+/** Whether two addresses have the same kind and the same bytes. Two unnamed ones are the same. */
+export function sameAddress(a: Address, b: Address): boolean {
+  return addressKey(a) === addressKey(b);
+}
+
+function addressKey(address: Address): string {
+  if (address.kind === "unnamed") return "";
+  const abstractName = address.kind === "abstract";
+  const bytes = abstractName ? address.name : pathBytes(address);
+  let key = abstractName ? "\0" : "";
+  for (const byte of bytes) key += String.fromCharCode(byte);
+  return key;
+}
+
+function escapeBytes(bytes: Uint8Array): string {
+  let text: string;
+  try {
+    text = strictDecoder.decode(bytes);
+  } catch {
+    text = "";
+    for (const byte of bytes) text += byte < 0x80 ? String.fromCharCode(byte) : hex(byte);
+  }
+  // deno-lint-ignore no-control-regex -- they are what has to be escaped
+  return text.replace(/[\x00-\x1f\x7f-\x9f\\]/g, (c) => c === "\\" ? "\\\\" : hex(c.charCodeAt(0)));
+}
+
+function hex(byte: number): string {
+  return `\\x${byte.toString(16).padStart(2, "0")}`;
+}
+
+function encodeText(text: string): Uint8Array {
+  if (!text.isWellFormed()) {
+    throw new TypeError("Cannot use this text as an address: it has an unpaired surrogate");
+  }
+  return encoder.encode(text);
+}
+
+/** The bytes of a pathname. */
+export function pathBytes(address: PathnameAddress): Uint8Array {
+  return address.bytes ?? encodeText(address.path);
+}
+
+/** The address with this pathname. */
+export function pathnameAddress(bytes: Uint8Array): PathnameAddress {
+  try {
+    return { kind: "pathname", path: strictDecoder.decode(bytes) };
+  } catch {
+    return { kind: "pathname", path: lenientDecoder.decode(bytes), bytes: bytes.slice() };
+  }
+}
+
+/**
+ * Reads what a caller wrote as an address.
+ *
+ * @throws {TypeError} for anything that is none
+ * @throws {UnixSocketError} EINVAL for an empty path and one with a NUL, ENAMETOOLONG for an
+ * abstract name that is too long: `syscall` names what it was for
+ */
+export function parseAddress(value: AddressLike, syscall: "bind" | "connect"): Address {
+  const address = readAddress(value);
+  if (address.kind === "unnamed") return address;
+  const invalid = (code: string, detail: string) => {
+    const shown = formatAddress(address);
+    return refusal(code, {
+      action: `Cannot ${syscall === "bind" ? "bind to" : "connect to"} ${quote(address)}`,
+      syscall,
+      address: shown,
+      detail,
+    });
+  };
+  if (address.kind === "abstract") {
+    if (native().abi.os !== "linux") throw invalid("ENOTSUP", "abstract names are Linux's alone");
+    const most = sockaddr.longestAbstractName(native().abi.layouts.sockaddr_un);
+    if (address.name.length > most) {
+      throw invalid("ENAMETOOLONG", `an abstract name has at most ${most} bytes`);
+    }
+    return address;
+  }
+  const bytes = pathBytes(address);
+  if (bytes.length === 0) throw invalid("EINVAL", "the path is empty");
+  if (bytes.includes(0)) throw invalid("EINVAL", "the path has a NUL");
+  return address;
+}
+
+function readAddress(value: AddressLike): Address {
+  if (typeof value === "string") {
+    return value.startsWith("\0")
+      ? { kind: "abstract", name: encodeText(value.slice(1)) }
+      : pathnameAddress(encodeText(value));
+  }
+  if (value instanceof Uint8Array) {
+    return value[0] === 0 ? { kind: "abstract", name: value.slice(1) } : pathnameAddress(value);
+  }
+  if (value instanceof URL) return pathnameAddress(urlPath(value));
+  if (typeof value === "object" && value !== null) {
+    if (value.kind === "pathname" && typeof value.path === "string") {
+      return value.bytes === undefined ? { ...value } : pathnameAddress(value.bytes);
+    }
+    if (value.kind === "abstract" && value.name instanceof Uint8Array) {
+      return { kind: "abstract", name: value.name.slice() };
+    }
+    if (value.kind === "unnamed") return { kind: "unnamed" };
+  }
+  throw new TypeError(
+    "Cannot use this as an address: expected a path, a file: URL, bytes or an Address",
+  );
+}
+
+function urlPath(url: URL): Uint8Array {
+  if (url.protocol !== "file:" || (url.hostname !== "" && url.hostname !== "localhost")) {
+    throw new TypeError(`Cannot use ${url.href} as an address: expected a file: URL of this host`);
+  }
+  const bytes: number[] = [];
+  const text = url.pathname;
+  for (let i = 0; i < text.length; i++) {
+    const escaped = text[i] === "%" && /^[0-9a-f]{2}$/i.test(text.slice(i + 1, i + 3));
+    bytes.push(escaped ? parseInt(text.slice(i + 1, i + 3), 16) : text.charCodeAt(i));
+    if (escaped) i += 2;
+  }
+  return new Uint8Array(bytes);
+}
+
+/** An address inside a sentence: a path in quotation marks. */
+export function quote(address: Address): string {
+  const text = formatAddress(address);
+  return address.kind === "pathname" ? `"${text}"` : text;
+}
+
+/** What the kernel reported, as a public address. */
+export function fromRawAddress(raw: sockaddr.RawAddress): Address {
+  switch (raw.kind) {
+    case "pathname":
+      return pathnameAddress(raw.bytes);
+    case "abstract":
+      return { kind: "abstract", name: raw.bytes };
+    case "unnamed":
+      return raw;
+  }
+}

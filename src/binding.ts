@@ -1,0 +1,185 @@
+/**
+ * Binding a socket to an address, and taking the path away again.
+ * @module
+ */
+
+import { errnoNumber, failure, file, native, sockaddr, sockets } from "../ffi/mod.ts";
+import { type Address, formatAddress, pathBytes, pathnameAddress, quote } from "./address.ts";
+import { withDirectoryLock } from "./directory_lock.ts";
+import { longestPlainPath, openPath, procPath, splitPath } from "./sockaddr_scope.ts";
+import { isServed } from "./stale.ts";
+
+/** How to bind to a pathname. */
+export interface BindOptions {
+  /** Permissions of the socket's file, exactly these; without it, what the umask leaves of 0777. */
+  mode?: number | undefined;
+  /** What to do about a socket that is in the way and that nobody serves. */
+  stale: "replace" | "fail";
+  /** SOCK_STREAM or another type, for asking whether somebody serves what is in the way. */
+  type: number;
+}
+
+/** A path that this process made by binding. */
+export interface BoundPath {
+  /** Absolute, so that it holds after a change of directory. */
+  readonly path: Uint8Array;
+  /** Device and inode of the file that was made. */
+  readonly identity: string;
+}
+
+/**
+ * Binds a descriptor. Returns the path that was made, or null for an address that is no file.
+ *
+ * @throws {UnixSocketError} EADDRINUSE and the other errors of bind(2)
+ */
+export function bindSocket(fd: number, address: Address, options: BindOptions): BoundPath | null {
+  const fail = (negated: number, detail?: string, syscall = "bind") =>
+    failure(negated, {
+      action: `Cannot bind to ${quote(address)}`,
+      syscall,
+      address: formatAddress(address),
+      detail,
+    });
+  const layout = native().abi.layouts.sockaddr_un;
+  if (address.kind !== "pathname") {
+    const packed = address.kind === "abstract"
+      ? sockaddr.packAbstract(layout, address.name)
+      : sockaddr.packUnnamed(layout);
+    const result = sockets.bind(fd, packed);
+    if (result < 0) throw fail(result);
+    return null;
+  }
+
+  const path = absolute(pathBytes(address));
+  const { mode } = options;
+  // Before the file exists: what fchmod does after bind reaches only the socket's own inode.
+  if (mode !== undefined) {
+    const result = file.fchmod(fd, mode);
+    if (result < 0) throw fail(result, undefined, "fchmod");
+  }
+  let result = bindPath(fd, path);
+  if (result === -errnoNumber("EADDRINUSE") && options.stale === "replace") {
+    const outcome = replaceStale(fd, address, path, options.type);
+    if (outcome.result < 0) throw fail(outcome.result, outcome.detail);
+    result = outcome.result;
+  }
+  if (result < 0) throw fail(result);
+
+  const status = file.status(path);
+  if (typeof status === "number") throw fail(status, "the path vanished at once", "statx");
+  const bound = { path, identity: status.identity };
+  if (mode !== undefined && (status.mode & 0o7777) !== mode) {
+    const widened = applyMode(bound, mode);
+    if (widened < 0) {
+      removePath(bound);
+      throw fail(widened, undefined, "chmod");
+    }
+  }
+  return bound;
+}
+
+/** Removes a path, but only while it is still the file that was made. Never throws. */
+export function removePath(bound: BoundPath): void {
+  const remove = () => {
+    const status = file.status(bound.path);
+    if (typeof status !== "number" && status.identity === bound.identity) file.unlink(bound.path);
+    return 0;
+  };
+  // Under the lock nobody can put another socket there between the look and the removal. Where
+  // the directory cannot be locked, nobody takes over either.
+  if (withDirectoryLock(splitPath(bound.path).directory, remove) !== 0) remove();
+}
+
+function absolute(path: Uint8Array): Uint8Array {
+  if (path[0] === 0x2f) return path;
+  const directory = file.currentDirectory();
+  if (typeof directory === "number") return path;
+  const joined = new Uint8Array(directory.length + 1 + path.length);
+  joined.set(directory);
+  joined[directory.length] = 0x2f;
+  joined.set(path, directory.length + 1);
+  return joined;
+}
+
+let temporaryNames = 0;
+
+/** bind(2) to a path of any length. */
+function bindPath(fd: number, path: Uint8Array): number {
+  const layout = native().abi.layouts.sockaddr_un;
+  if (path.length <= longestPlainPath()) {
+    return sockets.bind(fd, sockaddr.packPathname(layout, path));
+  }
+  const { directory, name } = splitPath(path);
+  const directoryFd = openPath(directory, native().abi.constants.O_DIRECTORY);
+  if (directoryFd < 0) return directoryFd;
+  try {
+    const near = procPath(directoryFd, name);
+    if (near.length <= longestPlainPath()) {
+      return sockets.bind(fd, sockaddr.packPathname(layout, near));
+    }
+    // Even the name is too long: bind under a short one, give the file its name, drop the short one.
+    const unique = `.afunix-${Date.now().toString(36)}-${(temporaryNames++).toString(36)}`;
+    const random = Math.random().toString(36).slice(2, 10);
+    const short = procPath(directoryFd, new TextEncoder().encode(unique + random));
+    const result = sockets.bind(fd, sockaddr.packPathname(layout, short));
+    if (result < 0) return result;
+    const linked = file.link(short, near);
+    file.unlink(short);
+    return linked === -errnoNumber("EEXIST") ? -errnoNumber("EADDRINUSE") : linked;
+  } finally {
+    file.close(directoryFd);
+  }
+}
+
+/** Binds where a socket is in the way, if nobody serves it. */
+function replaceStale(
+  fd: number,
+  address: Address,
+  path: Uint8Array,
+  type: number,
+): { result: number; detail?: string } {
+  const inUse = -errnoNumber("EADDRINUSE");
+  const attempt = () => {
+    // Each round answers one change by somebody who did not take the lock.
+    for (let round = 0; round < 16; round++) {
+      const status = file.status(path);
+      if (typeof status !== "number") {
+        if (!file.isSocketMode(status.mode)) {
+          return { result: inUse, detail: "what is there is not a socket" };
+        }
+        if (isServed(pathnameAddress(path), path, type)) {
+          return { result: inUse, detail: "another process serves it" };
+        }
+        const again = file.status(path);
+        if (typeof again === "number" || again.identity !== status.identity) continue;
+        const removed = file.unlink(path);
+        if (removed < 0 && removed !== -errnoNumber("ENOENT")) {
+          return { result: removed, detail: "the stale socket cannot be removed" };
+        }
+      }
+      const result = bindPath(fd, path);
+      if (result !== inUse) return { result };
+    }
+    return { result: inUse, detail: "it keeps changing" };
+  };
+  const outcome = withDirectoryLock(splitPath(path).directory, attempt);
+  if (typeof outcome !== "number") return outcome;
+  return {
+    result: inUse,
+    detail: `the directory cannot be locked for a look at ${quote(address)}`,
+  };
+}
+
+/** Gives the file the mode that the umask took from it, if it is still the file that was made. */
+function applyMode(bound: BoundPath, mode: number): number {
+  const fd = openPath(bound.path, native().abi.constants.O_NOFOLLOW);
+  if (fd < 0) return fd;
+  try {
+    const status = file.status(fd);
+    if (typeof status === "number") return status;
+    if (status.identity !== bound.identity) return -errnoNumber("ENOENT");
+    return file.chmod(procPath(fd), mode);
+  } finally {
+    file.close(fd);
+  }
+}

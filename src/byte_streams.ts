@@ -1,0 +1,88 @@
+/**
+ * Byte sources and sinks as async iterables and web streams.
+ * @module
+ */
+
+/** Reads into a view; null at the end. */
+export type Reader = (view: Uint8Array<ArrayBuffer>) => Promise<number | null>;
+
+/** The size of the buffer that chunks are read into, in bytes. */
+const CHUNK = 65536;
+
+/**
+ * Reads chunks. A small one is copied out of a buffer that is used again, so that keeping it keeps
+ * no more memory than its bytes; a large one is handed over with its buffer.
+ */
+export class ChunkReader {
+  readonly #read: Reader;
+  #buffer = new Uint8Array(new ArrayBuffer(CHUNK));
+
+  constructor(read: Reader) {
+    this.#read = read;
+  }
+
+  /** The next bytes, or null at the end. */
+  async next(): Promise<Uint8Array<ArrayBuffer> | null> {
+    const buffer = this.#buffer;
+    const count = await this.#read(buffer);
+    if (count === null) return null;
+    if (count < CHUNK / 2) return buffer.slice(0, count);
+    this.#buffer = new Uint8Array(new ArrayBuffer(CHUNK));
+    return buffer.subarray(0, count);
+  }
+}
+
+/** A readable byte stream; `finished` is called once, at the end or when it is cancelled. */
+export function readableOver(
+  read: Reader,
+  cancel: () => void,
+  finished: () => void,
+): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const chunks = new ChunkReader(read);
+  return new ReadableStream({
+    type: "bytes",
+    async pull(controller) {
+      const request = controller.byobRequest;
+      if (request?.view) {
+        const { buffer, byteOffset, byteLength } = request.view;
+        const view = new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
+        const count = await read(view);
+        if (count === null) {
+          controller.close();
+          finished();
+        }
+        return request.respond(count ?? 0);
+      }
+      const chunk = await chunks.next();
+      if (chunk !== null) return controller.enqueue(chunk);
+      controller.close();
+      finished();
+    },
+    cancel() {
+      cancel();
+      finished();
+    },
+  });
+}
+
+/** A writable byte stream; `finished` is called once, when it is closed or aborted. */
+export function writableOver(
+  write: (chunk: Uint8Array, signal: AbortSignal) => Promise<unknown>,
+  close: () => void,
+  abort: () => void,
+  finished: () => void,
+): WritableStream<Uint8Array> {
+  return new WritableStream({
+    async write(chunk, controller) {
+      await write(chunk, controller.signal);
+    },
+    close() {
+      close();
+      finished();
+    },
+    abort() {
+      abort();
+      finished();
+    },
+  });
+}

@@ -1,0 +1,144 @@
+/**
+ * Connecting, with a wait that no readiness can end: a full backlog answers EAGAIN, and only trying
+ * again shows whether there is room.
+ * @module
+ */
+
+import { errnoNumber, failure, sockets } from "../ffi/mod.ts";
+import { type Address, type AddressLike, formatAddress, parseAddress, quote } from "./address.ts";
+import { bindSocket, removePath } from "./binding.ts";
+import { Descriptor } from "./descriptor.ts";
+import { withPeerSockaddr } from "./sockaddr_scope.ts";
+import { createSocket } from "./socket.ts";
+import { timedOut } from "./transfer.ts";
+
+/** The pauses between tries, in milliseconds: doubled from the first to the last. */
+const FIRST_PAUSE = 1;
+const LAST_PAUSE = 64;
+
+/** A connected descriptor and its addresses. */
+export interface Connected {
+  descriptor: Descriptor;
+  localAddr: Address | null;
+  remoteAddr: Address | null;
+}
+
+/** A connection that is being made. */
+class Attempt {
+  readonly #remote: Address;
+  readonly #local: Address | null;
+  readonly #type: number;
+  #descriptor: Descriptor | null = null;
+  pause = FIRST_PAUSE;
+
+  constructor(address: AddressLike, from: AddressLike | undefined, type: number) {
+    this.#remote = parseAddress(address, "connect");
+    this.#local = from === undefined ? null : parseAddress(from, "bind");
+    this.#type = type;
+  }
+
+  get action(): string {
+    return `Cannot connect to ${quote(this.#remote)}`;
+  }
+
+  /** Tries once; true when connected. Throws what trying again cannot mend. */
+  tryOnce(): boolean {
+    if (this.#descriptor === null) this.#create();
+    const fd = this.#descriptor!.fd;
+    const result = this.#remote.kind === "unnamed"
+      ? -errnoNumber("EINVAL")
+      : withPeerSockaddr(this.#remote, (packed) => sockets.connect(fd, packed));
+    if (result >= 0) return true;
+    if (result === -errnoNumber("EAGAIN")) return false;
+    throw failure(result, {
+      action: this.action,
+      syscall: "connect",
+      address: formatAddress(this.#remote),
+    });
+  }
+
+  #create(): void {
+    const descriptor = new Descriptor(createSocket(this.#type, this.action, this.#remote));
+    this.#descriptor = descriptor;
+    if (this.#local === null) return;
+    const bound = bindSocket(descriptor.fd, this.#local, { stale: "replace", type: this.#type });
+    if (bound !== null) descriptor.beforeClose = () => removePath(bound);
+  }
+
+  nextPause(): number {
+    const pause = this.pause;
+    this.pause = Math.min(pause * 2, LAST_PAUSE);
+    return pause;
+  }
+
+  connected(): Connected {
+    const local = this.#local?.kind === "unnamed" ? null : this.#local;
+    return { descriptor: this.#descriptor!, localAddr: local, remoteAddr: this.#remote };
+  }
+
+  giveUp(): void {
+    this.#descriptor?.close();
+  }
+}
+
+/** Connects, waiting for room in the backlog without blocking. */
+export async function connectAsync(
+  address: AddressLike,
+  from: AddressLike | undefined,
+  type: number,
+  signal: AbortSignal | undefined,
+): Promise<Connected> {
+  const attempt = new Attempt(address, from, type);
+  try {
+    while (!attempt.tryOnce()) await sleep(attempt.nextPause(), signal);
+    return attempt.connected();
+  } catch (error) {
+    attempt.giveUp();
+    throw error;
+  }
+}
+
+/** Connects, waiting for room in the backlog while it blocks the thread. */
+export function connectBlocking(
+  address: AddressLike,
+  from: AddressLike | undefined,
+  type: number,
+  deadline: number,
+): Connected {
+  const attempt = new Attempt(address, from, type);
+  try {
+    while (!attempt.tryOnce()) {
+      const left = deadline - performance.now();
+      if (left <= 0) throw timedOut(attempt.action, "connect");
+      sockets.sleepBlocking(Math.min(attempt.nextPause(), Math.ceil(left)));
+    }
+    return attempt.connected();
+  } catch (error) {
+    attempt.giveUp();
+    throw error;
+  }
+}
+
+/**
+ * Waits so many milliseconds, or rejects with the signal's reason.
+ * `refd: false` does not keep the process alive.
+ */
+export function sleep(
+  milliseconds: number,
+  signal: AbortSignal | undefined,
+  refd = true,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason);
+    const abort = () => {
+      clearTimeout(timer);
+      reject(signal!.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", abort);
+      resolve();
+    }, milliseconds);
+    if (!refd) (timer as unknown as { unref?(): void }).unref?.();
+    signal?.addEventListener("abort", abort, { once: true });
+  });
+}

@@ -1,0 +1,93 @@
+/**
+ * The life of one descriptor: owned, waited for, closed once.
+ * @module
+ */
+
+import { errnoNumber, file } from "../ffi/mod.ts";
+import { Lane, type LaneHost } from "./lane.ts";
+import { reactor, type Registrant } from "./reactor.ts";
+
+/**
+ * An open descriptor that nothing else closes. It knows no public object, so that an object that
+ * the program has lost can be collected, and the descriptor closed.
+ */
+export class Descriptor implements LaneHost, Registrant {
+  readonly reading: Lane = new Lane(this, "readable");
+  readonly writing: Lane = new Lane(this, "writable");
+  /** Runs once, before the descriptor closes: for instance, removes a path. */
+  beforeClose: (() => void) | null = null;
+  #fd: number;
+  #token = 0;
+  #waiting = 0;
+  #refd = true;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** The number, or −1 once closed or given away. */
+  get fd(): number {
+    return this.#fd;
+  }
+
+  /** Whether it was closed or given away. */
+  get closed(): boolean {
+    return this.#fd === -1;
+  }
+
+  enroll(): void {
+    if (this.#token === 0) this.#token = reactor().register(this.#fd, this);
+  }
+
+  waitChanged(by: 1 | -1): void {
+    this.#waiting += by;
+    reactor().count(by, this.#refd ? by : 0);
+  }
+
+  /** Whether pending operations keep the process alive. */
+  setRef(refd: boolean): void {
+    if (refd === this.#refd) return;
+    this.#refd = refd;
+    if (this.#waiting > 0) reactor().count(0, refd ? this.#waiting : -this.#waiting);
+  }
+
+  get refd(): boolean {
+    return this.#refd;
+  }
+
+  /**
+   * Closes, in this order: refuse new work, wake what waits, remove what was bound, leave the
+   * epoll set, close. A second call does nothing.
+   */
+  close(): void {
+    const fd = this.#leave("the descriptor was closed");
+    if (fd !== -1) file.close(fd);
+  }
+
+  /** Ends the ownership without closing; the number, or −1 where there was none. What was bound stays. */
+  release(): number {
+    this.beforeClose = null;
+    return this.#leave("the descriptor was given away");
+  }
+
+  #leave(detail: string): number {
+    const fd = this.#fd;
+    if (fd === -1) return -1;
+    this.#fd = -1;
+    lastNet.unregister(this);
+    const closed = -errnoNumber("EBADF");
+    this.reading.evict(closed, detail);
+    this.writing.evict(closed, detail);
+    this.beforeClose?.();
+    this.beforeClose = null;
+    if (this.#token !== 0) reactor().unregister(fd, this.#token);
+    return fd;
+  }
+}
+
+const lastNet = new FinalizationRegistry<Descriptor>((descriptor) => descriptor.close());
+
+/** Closes the descriptor when `owner` is collected without having been closed. */
+export function closeWithOwner(owner: object, descriptor: Descriptor): void {
+  lastNet.register(owner, descriptor, descriptor);
+}

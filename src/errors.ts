@@ -1,0 +1,6 @@
+/**
+ * The error type of the whole library.
+ * @module
+ */
+
+export { UnixSocketError, type UnixSocketErrorInit } from "../ffi/mod.ts";

@@ -1,0 +1,127 @@
+/**
+ * Readiness: one epoll set for each thread, and what happens when something in it is ready.
+ *
+ * An operation makes its system call first and comes here only when that would block. No readiness
+ * is remembered, and so none can be stale: the same thread, in one synchronous step, tries, is told
+ * "would block" and queues; an event that arrives meanwhile stays in the epoll set until the next
+ * turn reads it.
+ * @module
+ */
+
+import {
+  checked,
+  createEpoll,
+  errnoNumber,
+  native,
+  type Poller,
+  type Watcher,
+} from "../ffi/mod.ts";
+import type { Lane } from "./lane.ts";
+
+/** What is told about events: both directions of one descriptor. */
+export interface Registrant {
+  readonly reading: Lane;
+  readonly writing: Lane;
+}
+
+/**
+ * How many operations may finish at once, without waiting, before one has to let the event loop
+ * turn: a loop over data that keeps coming must not starve timers and other sockets.
+ */
+const CREDIT = 128;
+
+const UNPOLLABLE = -1;
+
+class Reactor {
+  readonly #poller: Poller = createEpoll();
+  readonly #watcher: Watcher;
+  readonly #registrants = new Map<number, Registrant>();
+  readonly #postponed = new Set<Lane>();
+  #tokens = 0;
+  #credit = CREDIT;
+  #waiting = 0;
+  #refs = 0;
+  #armed = false;
+
+  constructor() {
+    this.#watcher = native().runtime.watch(this.#poller.fd, () => this.#turn());
+    this.#watcher.unref();
+  }
+
+  /**
+   * Adds a descriptor, once in its life. The token is never used again, unlike its number. It is
+   * UNPOLLABLE for a regular file or directory, which never would block.
+   */
+  register(fd: number, registrant: Registrant): number {
+    const token = ++this.#tokens;
+    const result = this.#poller.add(fd, token);
+    if (result === -errnoNumber("EPERM")) return UNPOLLABLE;
+    checked(result, { action: `Cannot wait for descriptor ${fd}`, syscall: "epoll_ctl" });
+    this.#registrants.set(token, registrant);
+    return token;
+  }
+
+  /** Takes a descriptor out, before it is closed. */
+  unregister(fd: number, token: number): void {
+    if (token === UNPOLLABLE) return;
+    this.#registrants.delete(token);
+    this.#poller.remove(fd);
+  }
+
+  /** Counts operations that wait, and among them those that keep the process alive. */
+  count(waiting: number, refs: number): void {
+    this.#waiting += waiting;
+    const kept = this.#refs > 0;
+    this.#refs += refs;
+    if (kept !== this.#refs > 0) {
+      if (kept) this.#watcher.unref();
+      else this.#watcher.ref();
+    }
+    if (waiting > 0) this.#arm();
+  }
+
+  /** Takes one from the credit; false where an operation has to wait for the next turn. */
+  spend(): boolean {
+    return this.#credit > 0 && this.#credit-- > 0;
+  }
+
+  /** Lets a lane go on in the next turn of the event loop, ready or not. */
+  runNextTurn(lane: Lane): void {
+    if (this.#postponed.size === 0) setImmediate(() => this.#resume());
+    this.#postponed.add(lane);
+  }
+
+  #arm(): void {
+    if (this.#armed) return;
+    this.#armed = true;
+    this.#watcher.arm();
+  }
+
+  #turn(): void {
+    this.#armed = false;
+    this.#credit = CREDIT;
+    this.#poller.collect((token, readable, writable) => {
+      // Absent: closed since the kernel queued this event.
+      const registrant = this.#registrants.get(token);
+      if (registrant === undefined) return;
+      if (readable) registrant.reading.ready();
+      if (writable) registrant.writing.ready();
+    });
+    // More than one look takes shows again at once: the watcher tells the level, not the edge.
+    if (this.#waiting > 0) this.#arm();
+  }
+
+  #resume(): void {
+    this.#credit = CREDIT;
+    const lanes = [...this.#postponed];
+    this.#postponed.clear();
+    for (const lane of lanes) lane.ready();
+  }
+}
+
+let instance: Reactor | undefined;
+
+/** This thread's reactor. */
+export function reactor(): Reactor {
+  return instance ??= new Reactor();
+}

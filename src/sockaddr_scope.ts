@@ -1,0 +1,60 @@
+/**
+ * From an address to the bytes that the kernel takes, for the time of one call. A path that does
+ * not fit into a sockaddr_un is reached through a descriptor and `/proc/self/fd` (Linux).
+ * @module
+ */
+
+import { file, native, sockaddr } from "../ffi/mod.ts";
+import { type Address, pathBytes } from "./address.ts";
+
+const SLASH = 0x2f;
+const encoder = new TextEncoder();
+
+/** The directory part of a path, and the name in it. */
+export function splitPath(path: Uint8Array): { directory: Uint8Array; name: Uint8Array } {
+  const slash = path.lastIndexOf(SLASH);
+  if (slash === -1) return { directory: encoder.encode("."), name: path };
+  return { directory: path.subarray(0, Math.max(slash, 1)), name: path.subarray(slash + 1) };
+}
+
+/** A path that leads to an open file, or to a name in an open directory. */
+export function procPath(fd: number, name?: Uint8Array): Uint8Array {
+  const prefix = encoder.encode(`/proc/self/fd/${fd}${name === undefined ? "" : "/"}`);
+  if (name === undefined) return prefix;
+  const path = new Uint8Array(prefix.length + name.length);
+  path.set(prefix);
+  path.set(name, prefix.length);
+  return path;
+}
+
+/** The most bytes of a pathname that fit into a sockaddr_un. */
+export function longestPlainPath(): number {
+  return sockaddr.longestPathname(native().abi.layouts.sockaddr_un);
+}
+
+/** Opens a path only to name it, not to read or write; a negated errno where that fails. */
+export function openPath(path: Uint8Array, extraFlags: number): number {
+  return file.open(path, native().abi.linux!.O_PATH | extraFlags, 0);
+}
+
+/**
+ * Calls `connect` with the packed address of a peer. A path too long for a sockaddr_un is opened
+ * with O_PATH first. Returns what `connect` returns, or the negated errno of the opening.
+ */
+export function withPeerSockaddr(
+  address: Address,
+  connect: (packed: Uint8Array) => number,
+): number {
+  const layout = native().abi.layouts.sockaddr_un;
+  if (address.kind === "unnamed") return connect(sockaddr.packUnnamed(layout));
+  if (address.kind === "abstract") return connect(sockaddr.packAbstract(layout, address.name));
+  const path = pathBytes(address);
+  if (path.length <= longestPlainPath()) return connect(sockaddr.packPathname(layout, path));
+  const fd = openPath(path, 0);
+  if (fd < 0) return fd;
+  try {
+    return connect(sockaddr.packPathname(layout, procPath(fd)));
+  } finally {
+    file.close(fd);
+  }
+}

@@ -1,0 +1,102 @@
+/**
+ * Is anybody behind a socket's path?
+ * @module
+ */
+
+import { errnoNumber, file, native, sockets } from "../ffi/mod.ts";
+import type { Address } from "./address.ts";
+import { splitPath, withPeerSockaddr } from "./sockaddr_scope.ts";
+
+/**
+ * Whether a socket lives at a pathname. A listener answers a connection, which it will see come
+ * and go. A socket that is bound but does not listen yet refuses as a dead one does, so the
+ * kernel's table is asked as well. In doubt the answer is yes.
+ */
+export function isServed(address: Address, path: Uint8Array, type: number): boolean {
+  const probe = sockets.socket(type);
+  if (probe < 0) return true;
+  try {
+    const answer = withPeerSockaddr(address, (packed) => sockets.connect(probe, packed));
+    if (answer === -errnoNumber("ENOENT")) return false;
+    // Taken, backlog full, another type, not ours to ask: somebody is there, or may be.
+    if (answer !== -errnoNumber("ECONNREFUSED")) return true;
+  } finally {
+    file.close(probe);
+  }
+  return isBound(path, type);
+}
+
+/**
+ * Whether `/proc/net/unix` has a socket of this type that is bound here and neither connected nor
+ * listening. (One of another type would have answered EPROTOTYPE.)
+ * An absolute name there counts when it leads to the same file; a relative one, whose directory
+ * nobody can know, when its last part is ours.
+ */
+function isBound(path: Uint8Array, type: number): boolean {
+  const table = readWhole("/proc/net/unix");
+  if (table === null) return true;
+  const { name } = splitPath(path);
+  const ours = latin1(name);
+  const target = file.status(path);
+  if (typeof target === "number") return false;
+  for (const line of table.split("\n")) {
+    const entry = parseLine(line);
+    if (entry === null || entry.type !== type || entry.connected || entry.listening) continue;
+    const theirs = entry.path.slice(entry.path.lastIndexOf("/") + 1);
+    if (!entry.path.startsWith("/")) {
+      if (theirs === ours) return true;
+    } else if (entry.path.startsWith("/proc/self/fd/")) {
+      if (theirs === ours || /^\/proc\/self\/fd\/\d+\/\.afunix-/.test(entry.path)) return true;
+    } else if (theirs === ours) {
+      const other = file.status(Uint8Array.from(entry.path, (c) => c.charCodeAt(0)));
+      if (typeof other === "number" || other.identity === target.identity) return true;
+    }
+  }
+  return false;
+}
+
+interface TableEntry {
+  type: number;
+  connected: boolean;
+  listening: boolean;
+  path: string;
+}
+
+const SO_ACCEPTCON = 0x10000;
+const SS_UNCONNECTED = 1;
+
+/** A line is `Num: RefCount Protocol Flags Type St Inode Path`, all but the inode in hexadecimal. */
+function parseLine(line: string): TableEntry | null {
+  const match = /^[0-9a-f]+: \S+ \S+ ([0-9A-F]+) ([0-9A-F]+) ([0-9A-F]+) +\d+ (.+)$/.exec(line);
+  if (match === null || match[4]!.startsWith("@")) return null;
+  return {
+    listening: (parseInt(match[1]!, 16) & SO_ACCEPTCON) !== 0,
+    type: parseInt(match[2]!, 16),
+    connected: parseInt(match[3]!, 16) !== SS_UNCONNECTED,
+    path: match[4]!,
+  };
+}
+
+/** One character for each byte, so that any path compares. */
+function latin1(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}
+
+function readWhole(path: string): string | null {
+  const fd = file.open(new TextEncoder().encode(path), native().abi.constants.O_RDONLY, 0);
+  if (fd < 0) return null;
+  try {
+    const chunk = new Uint8Array(new ArrayBuffer(65536));
+    let text = "";
+    for (;;) {
+      const count = file.read(fd, chunk, chunk.length);
+      if (count < 0) return null;
+      if (count === 0) return text;
+      text += latin1(chunk.subarray(0, count));
+    }
+  } finally {
+    file.close(fd);
+  }
+}

@@ -1,0 +1,421 @@
+/**
+ * Stream sockets.
+ * @module
+ */
+
+import { checked, native, refusal, sockets } from "../ffi/mod.ts";
+import type { Address, AddressLike } from "./address.ts";
+import { ChunkReader, readableOver, writableOver } from "./byte_streams.ts";
+import { connectAsync, connectBlocking, type Connected } from "./connecting.ts";
+import { type PeerCredentials, readPeerCredentials } from "./credentials.ts";
+import { Descriptor } from "./descriptor.ts";
+import { adoptSocket, isListening, Socket } from "./socket.ts";
+import {
+  asSource,
+  asTarget,
+  type ByteCalls,
+  readWork,
+  timedOut,
+  writeAllWork,
+  writeWork,
+} from "./transfer.ts";
+import {
+  type AsyncOptions,
+  checkDeadline,
+  checkSignal,
+  checkWord,
+  type SyncOptions,
+} from "./validate.ts";
+
+/** Where a connection comes from. */
+export interface FromOption {
+  /**
+   * The address to bind to before connecting, for a server that wants to know its clients by name.
+   * A path made this way is removed again when the socket closes.
+   */
+  from?: AddressLike | undefined;
+}
+
+/** Options of {@linkcode UnixStream.connect}. */
+export interface ConnectOptions extends AsyncOptions, FromOption {}
+
+/** Options of {@linkcode UnixStream.connectSync}. */
+export interface ConnectSyncOptions extends SyncOptions, FromOption {}
+
+/** Which direction to end: for reading, for writing, or both. */
+export type ShutdownHow = "read" | "write" | "both";
+
+const sendRecv: ByteCalls = {
+  readName: "recv",
+  writeName: "send",
+  read: (fd, view, length) => sockets.recv(fd, view, length, 0),
+  write: (fd, view, length) => sockets.send(fd, view, length, 0),
+};
+
+const peeking = {
+  readName: "recv",
+  read: (fd: number, view: Uint8Array, length: number) =>
+    sockets.recv(fd, view, length, native().abi.constants.MSG_PEEK),
+};
+
+let construct: (connected: Connected) => UnixStream;
+
+/**
+ * A connected stream socket (SOCK_STREAM): bytes in order, both ways, each way ended on its own.
+ *
+ * Reads and writes of one socket may overlap. Several reads, or several writes, that wait at the
+ * same time are served in the order of their calls, each of them whole.
+ *
+ * @example Deno, Bun and Node.js
+ * ```ts
+ * import { UnixStream } from "@afunix/afunix";
+ *
+ * using stream = await UnixStream.connect("/run/echo.sock");
+ * await stream.writeAll(new TextEncoder().encode("hello"));
+ * stream.closeWrite();
+ * for await (const chunk of stream) console.log(new TextDecoder().decode(chunk));
+ * ```
+ *
+ * See unix(7), socket(2).
+ */
+export class UnixStream extends Socket {
+  #remoteAddr: Address | null;
+  #bytesRead = 0;
+  #bytesWritten = 0;
+  #readable: ReadableStream<Uint8Array<ArrayBuffer>> | null = null;
+  #writable: WritableStream<Uint8Array> | null = null;
+  #webStreamsFinished = 0;
+
+  static {
+    construct = ({ descriptor, localAddr, remoteAddr }) =>
+      new UnixStream(descriptor, localAddr, remoteAddr);
+  }
+
+  private constructor(
+    descriptor: Descriptor,
+    localAddr: Address | null,
+    remoteAddr: Address | null,
+  ) {
+    super(descriptor, localAddr);
+    this.#remoteAddr = remoteAddr;
+  }
+
+  /**
+   * Connects to a listener (connect(2)). Where its backlog is full, tries again, first after 1 and
+   * at last every 64 milliseconds.
+   *
+   * @param address where to; a path of any length on Linux
+   * @param options `signal` gives up and leaves nothing open; `from` binds first
+   * @throws {UnixSocketError} ENOENT: no such path. ECONNREFUSED: nobody listens there, or it is no
+   * socket. EACCES: no write permission. EPROTOTYPE: a socket of another type. EINVAL: an empty
+   * path, one with a NUL, or the unnamed address. ENAMETOOLONG, ENOTDIR, ELOOP, EMFILE.
+   * EADDRINUSE: `from` is taken.
+   * @throws {TypeError} for what is no address
+   */
+  static async connect(address: AddressLike, options?: ConnectOptions): Promise<UnixStream> {
+    const signal = checkSignal(options);
+    const type = native().abi.constants.SOCK_STREAM;
+    return construct(await connectAsync(address, options?.from, type, signal));
+  }
+
+  /**
+   * {@linkcode connect}, blocking the thread.
+   *
+   * @throws {UnixSocketError} as `connect` does, and ETIMEDOUT
+   */
+  static connectSync(address: AddressLike, options?: ConnectSyncOptions): UnixStream {
+    const deadline = checkDeadline(options);
+    const type = native().abi.constants.SOCK_STREAM;
+    return construct(connectBlocking(address, options?.from, type, deadline));
+  }
+
+  /**
+   * Two sockets that are connected to each other, both unnamed (socketpair(2)).
+   *
+   * @throws {UnixSocketError} EMFILE, ENFILE; nothing is left open then
+   */
+  static pair(): [UnixStream, UnixStream] {
+    const ends: [number, number] = [-1, -1];
+    checked(sockets.socketpair(native().abi.constants.SOCK_STREAM, ends), {
+      action: "Cannot create a pair of sockets",
+      syscall: "socketpair",
+    });
+    const make = (fd: number) => new UnixStream(new Descriptor(fd), null, null);
+    return [make(ends[0]), make(ends[1])];
+  }
+
+  /**
+   * Takes over a descriptor that is a stream socket: one that was inherited, received, or made
+   * elsewhere. It becomes non-blocking, also for others that share it, and close-on-exec.
+   *
+   * @throws {RangeError} for what is no descriptor number
+   * @throws {UnixSocketError} EBADF, ENOTSOCK, EPROTOTYPE: not a Unix stream socket, EINVAL: it
+   * listens. The descriptor then stays the caller's.
+   */
+  static fromFd(fd: number): UnixStream {
+    const adopted = adoptSocket(fd, native().abi.constants.SOCK_STREAM, "UnixStream");
+    if (isListening(adopted)) {
+      throw refusal("EINVAL", {
+        action: `Cannot use descriptor ${fd} as a UnixStream`,
+        syscall: "getsockopt",
+        detail: "it listens: use UnixListener.fromFd",
+      });
+    }
+    return new UnixStream(new Descriptor(adopted), null, null);
+  }
+
+  /**
+   * The address of the peer (getpeername(2)): unnamed where it did not bind, as most clients.
+   *
+   * @throws {UnixSocketError} EBADF once closed, ENOTCONN; not if it was asked before
+   */
+  get remoteAddr(): Address {
+    return this.#remoteAddr ??= this.readAddress("getpeername");
+  }
+
+  /** How many bytes were read so far, peeks not counted. */
+  get bytesRead(): number {
+    return this.#bytesRead;
+  }
+
+  /** How many bytes the kernel took so far; tells how far a write came that was aborted. */
+  get bytesWritten(): number {
+    return this.#bytesWritten;
+  }
+
+  /**
+   * Who the peer is: for the server's side the process that connected, for the client's the one
+   * that called listen(2), for a pair its creator (SO_PEERCRED, Linux). A snapshot of that moment.
+   *
+   * @returns null where the kernel knows no peer
+   * @throws {UnixSocketError} EBADF once closed
+   */
+  peerCredentials(): PeerCredentials | null {
+    this.assertOpen("read the peer's credentials", "getsockopt");
+    return readPeerCredentials(this.fd);
+  }
+
+  /**
+   * Reads what is there, at most the whole buffer, and waits while nothing is (recv(2)).
+   *
+   * An abort loses no byte. The buffer must not be detached or shrunk while the read waits.
+   *
+   * @returns the number of bytes, or null at the end; 0 only for an empty buffer, which waits for
+   * data as any other
+   * @throws {UnixSocketError} ECONNRESET: the peer closed without reading all that was sent to it
+   * (once; null follows). EBADF: closed, also while this waited.
+   */
+  async read(
+    buffer: ArrayBufferView | ArrayBuffer,
+    options?: AsyncOptions,
+  ): Promise<number | null> {
+    const view = asTarget(buffer);
+    const signal = checkSignal(options);
+    if (view.byteLength === 0) {
+      return await this.peek(new Uint8Array(1), options) === null ? null : 0;
+    }
+    const work = readWork(this, this.descriptor, sendRecv, view);
+    const result = this.descriptor.reading.run(work, signal);
+    return this.#countRead(typeof result === "number" ? result : await result);
+  }
+
+  /**
+   * {@linkcode read}, blocking the thread. Reads that already wait are served first.
+   *
+   * @throws {UnixSocketError} as `read` does, and ETIMEDOUT
+   */
+  readSync(buffer: ArrayBufferView | ArrayBuffer, options?: SyncOptions): number | null {
+    const view = asTarget(buffer);
+    if (view.byteLength === 0) return this.peekSync(new Uint8Array(1), options) === null ? null : 0;
+    const deadline = checkDeadline(options);
+    const work = readWork(this, this.descriptor, sendRecv, view);
+    const expired = () => timedOut("Cannot read", "recv");
+    return this.#countRead(this.descriptor.reading.runSync(work, deadline, expired));
+  }
+
+  /**
+   * {@linkcode read} without taking the bytes away: the next read gets them again (MSG_PEEK).
+   *
+   * @throws {UnixSocketError} as `read` does
+   */
+  async peek(
+    buffer: ArrayBufferView | ArrayBuffer,
+    options?: AsyncOptions,
+  ): Promise<number | null> {
+    const view = asTarget(buffer);
+    const signal = checkSignal(options);
+    if (view.byteLength === 0) {
+      return await this.peek(new Uint8Array(1), options) === null ? null : 0;
+    }
+    const work = readWork(this, this.descriptor, peeking, view);
+    return await this.descriptor.reading.run(work, signal) || null;
+  }
+
+  /**
+   * {@linkcode peek}, blocking the thread.
+   *
+   * @throws {UnixSocketError} as `read` does, and ETIMEDOUT
+   */
+  peekSync(buffer: ArrayBufferView | ArrayBuffer, options?: SyncOptions): number | null {
+    const view = asTarget(buffer);
+    if (view.byteLength === 0) return this.peekSync(new Uint8Array(1), options) === null ? null : 0;
+    const deadline = checkDeadline(options);
+    const work = readWork(this, this.descriptor, peeking, view);
+    const expired = () => timedOut("Cannot read", "recv");
+    return this.descriptor.reading.runSync(work, deadline, expired) || null;
+  }
+
+  /**
+   * Writes as much as fits now, and waits while nothing does (send(2), MSG_NOSIGNAL).
+   *
+   * The data must stay as they are until the promise settles: they are not copied.
+   *
+   * @returns the number of bytes taken, perhaps fewer than there are
+   * @throws {UnixSocketError} EPIPE: the peer closed or ended its reading, or this side its writing;
+   * never a SIGPIPE. ECONNRESET. EBADF: closed, also while this waited.
+   */
+  async write(data: ArrayBufferView | ArrayBuffer, options?: AsyncOptions): Promise<number> {
+    const view = asSource(data);
+    const signal = checkSignal(options);
+    const work = writeWork(this, this.descriptor, sendRecv, view);
+    const result = this.descriptor.writing.run(work, signal);
+    return this.#countWritten(typeof result === "number" ? result : await result);
+  }
+
+  /**
+   * {@linkcode write}, blocking the thread. Writes that already wait are finished first.
+   *
+   * @throws {UnixSocketError} as `write` does, and ETIMEDOUT
+   */
+  writeSync(data: ArrayBufferView | ArrayBuffer, options?: SyncOptions): number {
+    const view = asSource(data);
+    const deadline = checkDeadline(options);
+    const work = writeWork(this, this.descriptor, sendRecv, view);
+    const expired = () => timedOut("Cannot write", "send");
+    return this.#countWritten(this.descriptor.writing.runSync(work, deadline, expired));
+  }
+
+  /**
+   * Writes everything. The bytes of writes that overlap never mix: each goes out whole.
+   *
+   * After an abort a part may have been sent; {@linkcode bytesWritten} tells how much.
+   *
+   * @throws {UnixSocketError} as `write` does; `bytesTransferred` says how far it came
+   */
+  async writeAll(data: ArrayBufferView | ArrayBuffer, options?: AsyncOptions): Promise<void> {
+    const view = asSource(data);
+    const signal = checkSignal(options);
+    const work = writeAllWork(this, this.descriptor, sendRecv, view, this.#countWritten);
+    const result = this.descriptor.writing.run(work, signal);
+    if (typeof result !== "number") await result;
+  }
+
+  /**
+   * {@linkcode writeAll}, blocking the thread.
+   *
+   * @throws {UnixSocketError} as `write` does, and ETIMEDOUT; `bytesTransferred` says how far it came
+   */
+  writeAllSync(data: ArrayBufferView | ArrayBuffer, options?: SyncOptions): void {
+    const view = asSource(data);
+    const deadline = checkDeadline(options);
+    const work = writeAllWork(this, this.descriptor, sendRecv, view, this.#countWritten);
+    const expired = () => timedOut("Cannot write", "send", work.written);
+    this.descriptor.writing.runSync(work, deadline, expired);
+  }
+
+  /**
+   * Ends this side's writing: the peer reads what is under way, and then the end. Reading goes on.
+   * Writes that wait reject with EPIPE.
+   *
+   * @throws {UnixSocketError} EBADF once closed
+   */
+  closeWrite(): void {
+    this.shutdown("write");
+  }
+
+  /**
+   * Ends one direction or both (shutdown(2)).
+   *
+   * `"read"`: what has arrived can still be read, then comes the end; the peer's writes fail with
+   * EPIPE. `"write"`: see {@linkcode closeWrite}. Ending what has ended does nothing.
+   *
+   * @throws {UnixSocketError} EBADF once closed
+   * @throws {TypeError} for another word
+   */
+  shutdown(how: ShutdownHow): void {
+    checkWord(how, "a direction", ["read", "write", "both"]);
+    this.assertOpen("shut down", "shutdown");
+    const { SHUT_RD, SHUT_WR, SHUT_RDWR } = native().abi.constants;
+    const number = how === "read" ? SHUT_RD : how === "write" ? SHUT_WR : SHUT_RDWR;
+    checked(sockets.shutdown(this.fd, number), { action: "Cannot shut down", syscall: "shutdown" });
+  }
+
+  /**
+   * What arrives as a web stream of bytes, also for BYOB readers. Cancelling it ends the reading.
+   * When both this and {@linkcode writable} have ended, the socket closes. Always the same object.
+   */
+  get readable(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return this.#readable ??= readableOver(
+      (view) => this.read(view),
+      () => this.#shutdownIfOpen("read"),
+      this.#webStreamFinished,
+    );
+  }
+
+  /**
+   * A web stream that writes. Closing or aborting it ends the writing. When both this and
+   * {@linkcode readable} have ended, the socket closes. Always the same object.
+   */
+  get writable(): WritableStream<Uint8Array> {
+    return this.#writable ??= writableOver(
+      (chunk, signal) => this.writeAll(chunk, { signal }),
+      () => this.#shutdownIfOpen("write"),
+      () => this.#shutdownIfOpen("write"),
+      this.#webStreamFinished,
+    );
+  }
+
+  /**
+   * The chunks that arrive, each a Uint8Array of its own. Ends at the end of the stream, and when
+   * this socket is closed meanwhile. Leaving the loop leaves the socket open.
+   *
+   * @throws {UnixSocketError} as `read` does
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
+    const chunks = new ChunkReader((view) => this.read(view));
+    while (true) {
+      let chunk;
+      try {
+        chunk = await chunks.next();
+      } catch (error) {
+        if (this.closed) return;
+        throw error;
+      }
+      if (chunk === null) return;
+      yield chunk;
+    }
+  }
+
+  #countRead(count: number): number | null {
+    this.#bytesRead += count;
+    return count === 0 ? null : count;
+  }
+
+  #countWritten = (count: number): number => {
+    this.#bytesWritten += count;
+    return count;
+  };
+
+  #shutdownIfOpen(how: ShutdownHow): void {
+    if (!this.closed) this.shutdown(how);
+  }
+
+  #webStreamFinished = (): void => {
+    if (++this.#webStreamsFinished === 2) this.close();
+  };
+}
+
+/** The stream over a connection that was accepted. */
+export function acceptedStream(fd: number, localAddr: Address): UnixStream {
+  return construct({ descriptor: new Descriptor(fd), localAddr, remoteAddr: null });
+}

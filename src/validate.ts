@@ -1,0 +1,99 @@
+/**
+ * Checks of arguments that every class shares. A wrong type is a TypeError, a value out of range a
+ * RangeError, both before any system call.
+ * @module
+ */
+
+/** Options of everything that can wait without blocking. */
+export interface AsyncOptions {
+  /**
+   * Gives up waiting: the promise rejects with the signal's reason. Nothing that was already
+   * transferred is lost, and the socket stays usable.
+   */
+  signal?: AbortSignal | undefined;
+}
+
+/** Options of everything that can wait while it blocks the thread. */
+export interface SyncOptions {
+  /**
+   * The most milliseconds to wait; 0 tries once. Without it the call waits without a limit, and
+   * the thread can do nothing else meanwhile. When the time is over, it throws ETIMEDOUT.
+   */
+  timeout?: number | undefined;
+}
+
+function nameOf(value: unknown): string {
+  if (value === null) return "null";
+  if (typeof value !== "object") return typeof value;
+  return value.constructor?.name ?? "object";
+}
+
+/** A view of the memory of `value`, for data that is only read. */
+export function asBytes(value: unknown, what: string): Uint8Array {
+  if (value instanceof Uint8Array) return value;
+  if (ArrayBuffer.isView(value)) {
+    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+  }
+  if (value instanceof ArrayBuffer) return new Uint8Array(value);
+  throw new TypeError(
+    `Cannot use ${nameOf(value)} as ${what}: expected a typed array, DataView or ArrayBuffer`,
+  );
+}
+
+/** The signal of an options object, after checking that it has not been aborted yet. */
+export function checkSignal(options: AsyncOptions | undefined): AbortSignal | undefined {
+  checkOptions(options);
+  const signal = options?.signal;
+  if (signal === undefined || signal === null) return undefined;
+  if (!(signal instanceof AbortSignal)) {
+    throw new TypeError(`Cannot use ${nameOf(signal)} as signal: expected an AbortSignal`);
+  }
+  signal.throwIfAborted();
+  return signal;
+}
+
+/** When a blocking call has to give up, on the clock of `performance.now()`. */
+export function checkDeadline(options: SyncOptions | undefined): number {
+  checkOptions(options);
+  const timeout = options?.timeout;
+  if (timeout === undefined) return Infinity;
+  if (typeof timeout !== "number") {
+    throw new TypeError(`Cannot use ${nameOf(timeout)} as timeout: expected a number`);
+  }
+  if (!(timeout >= 0)) {
+    throw new RangeError(`Cannot use ${timeout} as timeout: expected 0 or more milliseconds`);
+  }
+  return performance.now() + timeout;
+}
+
+/** An options argument is an object or absent. */
+export function checkOptions(options: unknown): void {
+  if (options === undefined || (typeof options === "object" && options !== null)) return;
+  throw new TypeError(`Cannot use ${nameOf(options)} as options: expected an object`);
+}
+
+/** An integer between two bounds, both allowed. */
+export function checkInteger(value: unknown, what: string, least: number, most: number): number {
+  if (typeof value !== "number") {
+    throw new TypeError(`Cannot use ${nameOf(value)} as ${what}: expected a number`);
+  }
+  if (!Number.isInteger(value) || value < least || value > most) {
+    throw new RangeError(
+      `Cannot use ${value} as ${what}: expected an integer from ${least} to ${most}`,
+    );
+  }
+  return value;
+}
+
+/** One of a few words. */
+export function checkWord<T extends string>(value: unknown, what: string, words: readonly T[]): T {
+  if (words.includes(value as T)) return value as T;
+  const expected = words.map((word) => JSON.stringify(word)).join(" or ");
+  const shown = typeof value === "string" ? JSON.stringify(value) : nameOf(value);
+  throw new TypeError(`Cannot use ${shown} as ${what}: expected ${expected}`);
+}
+
+/** A descriptor number. */
+export function checkFd(value: unknown): number {
+  return checkInteger(value, "a descriptor", 0, 0x7fff_ffff);
+}
