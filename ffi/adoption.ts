@@ -4,6 +4,7 @@
  * @module
  */
 
+import { UnixSocketError } from "./errors.ts";
 import type { Libc } from "./symbols.ts";
 
 /** What is used of a pipe handle. Results are 0 or a negated errno. */
@@ -38,12 +39,14 @@ const PIPE_SOCKET = 0;
 /**
  * A pipe handle that holds nothing yet, or null where this runtime has no such class.
  * The class has no public name: it is taken from a socket made over one end of a pipe.
+ *
+ * @throws {UnixSocketError} EMFILE where no descriptor is free
  */
 export function newPipeHandle(libc: Libc, pipeFlags: number): PipeHandle | null {
   const net = builtinModule<Net>("node:net");
   if (net === undefined) return null;
   const fds = new Int32Array(2);
-  if (libc.pipe2(fds, pipeFlags) === -1) return null;
+  if (libc.pipe2(fds, pipeFlags) === -1) throw noDescriptor("pipe2");
   let handle: Partial<PipeHandle> | null = null;
   try {
     const socket = new net.Socket({ fd: fds[0]! });
@@ -58,4 +61,14 @@ export function newPipeHandle(libc: Libc, pipeFlags: number): PipeHandle | null 
   const methods = ["open", "readStart", "ref", "unref", "close"] as const;
   if (handle === null || methods.some((name) => typeof handle[name] !== "function")) return null;
   return handle as PipeHandle;
+}
+
+/** Waiting needs a few descriptors, once. */
+export function noDescriptor(syscall: string): UnixSocketError {
+  return new UnixSocketError({
+    action: "Cannot prepare to wait for sockets",
+    code: "EMFILE",
+    errno: 24,
+    syscall,
+  });
 }

@@ -13,7 +13,9 @@ interface BunSocket {
 }
 
 interface BunSockets {
-  connect(options: { fd: number; socket: Record<string, (socket: BunSocket) => void> }): unknown;
+  connect(options: { fd: number; socket: Record<string, (socket: BunSocket) => void> }): Promise<
+    unknown
+  >;
 }
 
 interface Timer {
@@ -38,37 +40,37 @@ export function watchBySocket(
   const { connect } = (globalThis as unknown as { Bun: BunSockets }).Bun;
   const { F_DUPFD_CLOEXEC } = abi.constants;
   let refd = true;
-  let armed: BunSocket | Timer | null = null;
+  let armed = false;
+  let waiting: BunSocket | Timer | null = null;
   const fire = () => {
-    if (armed === null) return;
-    armed = null;
+    if (!armed) return;
+    armed = false;
+    waiting = null;
     onReadable();
   };
-  const ignore = () => {};
-  const adopted = (socket: BunSocket) => {
-    armed = socket;
-    if (!refd) socket.unref();
+  const wait = (on: BunSocket | Timer) => {
+    waiting = on;
+    if (!refd) on.unref();
   };
-  const socket = { open: adopted, close: fire, error: ignore, data: ignore };
+  const lookAgain = () => wait(setTimeout(fire, LOOK_AGAIN) as unknown as Timer);
+  const ignore = () => {};
+  const socket = { open: wait, close: fire, error: ignore, data: ignore };
   return {
     arm() {
-      if (armed !== null) return;
+      if (armed) return;
+      armed = true;
       const duplicate = libc.fcntl(fd, F_DUPFD_CLOEXEC, 0);
-      if (duplicate >= 0) {
-        connect({ fd: duplicate, socket });
-      } else {
-        // At the descriptor limit: until one comes free, a timer looks.
-        armed = setTimeout(fire, LOOK_AGAIN) as unknown as Timer;
-        if (!refd) armed.unref();
-      }
+      // At the descriptor limit a timer looks, until a descriptor comes free.
+      if (duplicate < 0) return lookAgain();
+      connect({ fd: duplicate, socket }).catch(lookAgain);
     },
     ref() {
       refd = true;
-      armed?.ref();
+      waiting?.ref();
     },
     unref() {
       refd = false;
-      armed?.unref();
+      waiting?.unref();
     },
   };
 }

@@ -6,7 +6,7 @@
 
 import type { Abi } from "./abi/mod.ts";
 import { kernelLayouts } from "./abi/linux.ts";
-import { newPipeHandle } from "./adoption.ts";
+import { newPipeHandle, noDescriptor } from "./adoption.ts";
 import { UnixSocketError } from "./errors.ts";
 import type { Runtime, Watcher } from "./runtime.ts";
 import { putField } from "./struct.ts";
@@ -29,22 +29,26 @@ export function watchByAio(
   const { linux, syscalls, constants } = abi;
   const numberOf = { setup: BigInt(syscalls.io_setup), submit: BigInt(syscalls.io_submit) };
 
+  const handle = newPipeHandle(libc, constants.O_NONBLOCK | constants.O_CLOEXEC);
+  if (handle === null) return null;
+  const eventfd = libc.eventfd(0, linux.EFD_NONBLOCK | linux.EFD_CLOEXEC);
+  if (eventfd === -1) throw noDescriptor("eventfd");
+  if (handle.open(eventfd) !== 0) {
+    libc.close(eventfd);
+    return null;
+  }
+
   const context = new BigUint64Array(new ArrayBuffer(8));
   const contextAddress = BigInt(runtime.addressOf(context));
-  if (libc.syscall(numberOf.setup, 1n, contextAddress, null) !== 0n) return null;
+  if (libc.syscall(numberOf.setup, 1n, contextAddress, null) !== 0n) {
+    handle.close();
+    return null;
+  }
   const contextId = context[0]!;
   // The kernel maps the ring of completions at the address that names the context. Moving its head
   // up to its tail forgets them, as io_getevents would.
   const ring = new Uint32Array(runtime.viewAt(Number(contextId), 16));
   const [HEAD, TAIL] = [2, 3];
-
-  const eventfd = libc.eventfd(0, linux.EFD_NONBLOCK | linux.EFD_CLOEXEC);
-  if (eventfd === -1) return null;
-  const handle = newPipeHandle(libc, constants.O_NONBLOCK | constants.O_CLOEXEC);
-  if (handle === null || handle.open(eventfd) !== 0) {
-    libc.close(eventfd);
-    return null;
-  }
 
   const request = new DataView(new ArrayBuffer(kernelLayouts.iocb.size));
   const { fields } = kernelLayouts.iocb;

@@ -23,15 +23,19 @@ export interface Poller {
   remove(fd: number): void;
   /** Reports what is ready now, without blocking. True where more may wait. */
   collect(visit: ReadyVisitor): boolean;
+  /** Gives the set up. */
+  close(): void;
 }
 
 export function createEpoll(): Poller {
   const { libc, abi } = native();
   const linux = abi.linux!;
   const layout = abi.layouts.epoll_event!;
-  const created = libc.epoll_create1(linux.EPOLL_CLOEXEC);
-  const failed = created === -1 && !again("epoll_create1");
-  const fd = checked(failed ? negatedErrno : created, {
+  let created;
+  do created = libc.epoll_create1(linux.EPOLL_CLOEXEC); while (
+    created === -1 && again("epoll_create1")
+  );
+  const fd = checked(created === -1 ? negatedErrno : created, {
     action: "Cannot create an epoll set",
     syscall: "epoll_create1",
   });
@@ -81,6 +85,10 @@ export function createEpoll(): Poller {
         visit(token, (flags & readableMask) !== 0, (flags & writableMask) !== 0);
       }
       return ready === MOST_EVENTS;
+    },
+
+    close() {
+      libc.close(fd);
     },
   };
 }

@@ -4,7 +4,7 @@
  */
 
 import type { Abi } from "./abi/mod.ts";
-import { newPipeHandle } from "./adoption.ts";
+import { newPipeHandle, noDescriptor } from "./adoption.ts";
 import { UnixSocketError } from "./errors.ts";
 import type { Watcher } from "./runtime.ts";
 import type { Libc } from "./symbols.ts";
@@ -24,22 +24,17 @@ export function watchByPipe(
 ): Watcher {
   const { F_DUPFD_CLOEXEC, O_NONBLOCK, O_CLOEXEC } = abi.constants;
   const handle = newPipeHandle(libc, O_NONBLOCK | O_CLOEXEC);
-  const duplicate = handle === null ? -1 : libc.fcntl(fd, F_DUPFD_CLOEXEC, 0);
-  if (handle === null || duplicate === -1) {
-    throw new UnixSocketError({
-      action: "Cannot wait for sockets",
-      code: handle === null ? "ENOTSUP" : "EMFILE",
-      errno: 0,
-      syscall: "fcntl",
-    });
-  }
+  if (handle === null) throw unusable("this Node.js has no pipe handles");
+  const duplicate = libc.fcntl(fd, F_DUPFD_CLOEXEC, 0);
+  if (duplicate === -1) throw noDescriptor("fcntl");
   let state: "idle" | "armed" | "reporting" = "idle";
   let wanted = false;
   const start = () => {
     state = "armed";
     wanted = false;
-    handle.open(duplicate);
-    handle.readStart();
+    if (handle.open(duplicate) !== 0 || handle.readStart() !== 0) {
+      throw unusable("this Node.js does not adopt an epoll set");
+    }
   };
   // libuv stops the handle when the report is over, whatever was started meanwhile, and Node runs
   // the microtasks within the report: only the next turn can start again.
@@ -61,4 +56,9 @@ export function watchByPipe(
     ref: () => handle.ref(),
     unref: () => handle.unref(),
   };
+}
+
+function unusable(detail: string): UnixSocketError {
+  const action = "Cannot wait for sockets";
+  return new UnixSocketError({ action, code: "ENOTSUP", errno: 0, syscall: "epoll_wait", detail });
 }

@@ -180,7 +180,8 @@ function readAddress(value: AddressLike): Address {
   if (value instanceof URL) return pathnameAddress(urlPath(value));
   if (typeof value === "object" && value !== null) {
     if (value.kind === "pathname" && typeof value.path === "string") {
-      return value.bytes === undefined ? { ...value } : pathnameAddress(value.bytes);
+      if (value.bytes === undefined) return pathnameAddress(encodeText(value.path));
+      if (value.bytes instanceof Uint8Array) return pathnameAddress(value.bytes);
     }
     if (value.kind === "abstract" && value.name instanceof Uint8Array) {
       return { kind: "abstract", name: value.name.slice() };

@@ -44,7 +44,12 @@ class Reactor {
   #armed = false;
 
   constructor() {
-    this.#watcher = native().runtime.watch(this.#poller.fd, () => this.#turn());
+    try {
+      this.#watcher = native().runtime.watch(this.#poller.fd, () => this.#turn());
+    } catch (error) {
+      this.#poller.close();
+      throw error;
+    }
     this.#watcher.unref();
   }
 
