@@ -1,0 +1,114 @@
+/**
+ * The checks, then the one test suite on every runtime. `npm test` comes here by way of `scripts/test.mjs`.
+ *
+ * The last line it prints is `N passed, M failed`, or `N passed, M failed, K skipped`, over all runtimes.
+ * @module
+ */
+
+import process from "node:process";
+import { checks, runCheck } from "./testing/checks.ts";
+import type { Noted, Report } from "./testing/junit.ts";
+import { type Options, parseOptions, type RuntimeName, usage } from "./testing/options.ts";
+import { endChildrenOnSignals } from "./testing/process.ts";
+import { describeRuntime } from "./testing/runtimes.ts";
+import { findTestFiles, runSuite } from "./testing/suite.ts";
+
+async function main(): Promise<number> {
+  const options = parseOptions(process.argv.slice(2));
+  if (options.help) {
+    console.log(usage);
+    return 0;
+  }
+  endChildrenOnSignals();
+  const failedChecks = options.checks ? await runChecks() : [];
+  const total = options.suite ? await runOnAll(options) : undefined;
+  console.log();
+  if (failedChecks.length > 0) console.log(`✗ Failed before the suite: ${failedChecks.join(", ")}`);
+  if (total !== undefined) console.log(summary(total));
+  return failedChecks.length > 0 || (total?.failed.length ?? 0) > 0 ? 1 : 0;
+}
+
+/** Runs all of them; returns the titles of those that failed. */
+async function runChecks(): Promise<string[]> {
+  const failed: string[] = [];
+  for (const check of checks) {
+    const start = performance.now();
+    const found = await runCheck(check);
+    mark(found === undefined, check.title, performance.now() - start);
+    if (found === undefined) continue;
+    failed.push(check.title);
+    console.log(indented(found, "    "));
+  }
+  return failed;
+}
+
+async function runOnAll(options: Options): Promise<Report> {
+  const files = findTestFiles(options.files);
+  const total: Report = { passed: 0, skipped: [], failed: [] };
+  if (files.length === 0) {
+    console.log("✗ no test file fits");
+    total.failed.push({ name: "(no test file)", message: "" });
+    return total;
+  }
+  for (const runtime of options.runtimes) {
+    const report = await runOn(runtime, files, options.fileTimeout * 1000);
+    total.passed += report.passed;
+    total.skipped.push(...report.skipped);
+    total.failed.push(...report.failed);
+  }
+  return total;
+}
+
+async function runOn(
+  runtime: RuntimeName,
+  files: readonly string[],
+  fileTimeout: number,
+): Promise<Report> {
+  let title: string;
+  try {
+    title = await describeRuntime(runtime);
+  } catch (error) {
+    const message = `Cannot start ${runtime}: ${error instanceof Error ? error.message : error}`;
+    console.log(`\n✗ ${message}`);
+    return { passed: 0, skipped: [], failed: [{ name: runtime, message }] };
+  }
+  console.log(`\n${title}`);
+  const start = performance.now();
+  const report = await runSuite(runtime, files, fileTimeout, (file, inFile, milliseconds) => {
+    mark(inFile.failed.length === 0, `${file}: ${summary(inFile)}`, milliseconds, "  ");
+    for (const skipped of inFile.skipped) console.log(`      skipped: ${inOneLine(skipped)}`);
+    for (const { name, message } of inFile.failed) {
+      console.log(`    ✗ ${name}\n${indented(message, "        ")}`);
+    }
+  });
+  mark(report.failed.length === 0, `${title}: ${summary(report)}`, performance.now() - start);
+  return report;
+}
+
+function mark(passed: boolean, title: string, milliseconds: number, indent = ""): void {
+  console.log(`${indent}${passed ? "✓" : "✗"} ${title} (${(milliseconds / 1000).toFixed(1)} s)`);
+}
+
+function summary({ passed, failed, skipped }: Report): string {
+  const end = skipped.length > 0 ? `, ${skipped.length} skipped` : "";
+  return `${passed} passed, ${failed.length} failed${end}`;
+}
+
+function inOneLine({ name, message }: Noted): string {
+  return message === "" ? name : `${name} (${message})`;
+}
+
+function indented(text: string, by: string): string {
+  const lines = text.split("\n");
+  const shown = lines.length > 60
+    ? [...lines.slice(0, 60), `[${lines.length - 60} more lines]`]
+    : lines;
+  return shown.map((line) => by + line).join("\n");
+}
+
+try {
+  process.exitCode = await main();
+} catch (error) {
+  console.error(`${error instanceof Error ? error.message : error}\n\n${usage}`);
+  process.exitCode = 2;
+}

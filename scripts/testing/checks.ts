@@ -1,0 +1,33 @@
+/** What `npm test` checks before it runs the suite. */
+
+import { run } from "./process.ts";
+
+export interface Check {
+  title: string;
+  command: string;
+  args: readonly string[];
+}
+
+export const checks: readonly Check[] = [
+  { title: "formatting (deno fmt)", command: "deno", args: ["fmt", "--check"] },
+  { title: "lint (deno lint)", command: "deno", args: ["lint", "--quiet"] },
+  { title: "types (deno check)", command: "deno", args: ["check", "--quiet"] },
+  { title: "types (tsc)", command: "tsc", args: ["--pretty", "false"] },
+  {
+    title: "floors (scripts/check_floors.ts)",
+    command: "node",
+    args: ["--import=./tests/support/std.ts", "scripts/check_floors.ts"],
+  },
+];
+
+/** Runs one check; returns what it found, or undefined if it found nothing. */
+export async function runCheck({ command, args }: Check): Promise<string | undefined> {
+  try {
+    const { code, signal, timedOut, output } = await run(command, args, { timeout: 300_000 });
+    if (code === 0) return undefined;
+    const end = timedOut ? "It took too long" : signal === null ? "" : `It was killed by ${signal}`;
+    return `${output.trim()}\n${end}`.trim() || `It exited with code ${code}`;
+  } catch (error) {
+    return `It cannot be run: ${error}`;
+  }
+}

@@ -1,0 +1,62 @@
+/** What `npm test -- …` understands. */
+
+import { parseArgs } from "node:util";
+
+export type RuntimeName = "deno" | "bun" | "node";
+
+export const runtimeNames: readonly RuntimeName[] = ["deno", "bun", "node"];
+
+export interface Options {
+  runtimes: readonly RuntimeName[];
+  /** Parts of the names of the test files to run; none means all files. */
+  files: readonly string[];
+  checks: boolean;
+  suite: boolean;
+  /** Seconds that one test file may take. */
+  fileTimeout: number;
+  help: boolean;
+}
+
+export const usage: string = `Usage: npm test [-- OPTIONS]
+
+  --runtime NAME          only on this runtime: deno, bun or node; may be given several times
+  --file TEXT             only test files whose path contains TEXT; may be given several times
+  --skip-checks           no formatting, lint, type or floors check
+  --only-checks           only those
+  --file-timeout SECONDS  how long one test file may take (default: 180)
+  --help`;
+
+/** Throws an Error meant for the user if the arguments make no sense. */
+export function parseOptions(args: readonly string[]): Options {
+  const { values } = parseArgs({
+    args: [...args],
+    options: {
+      "runtime": { type: "string", multiple: true },
+      "file": { type: "string", multiple: true },
+      "skip-checks": { type: "boolean" },
+      "only-checks": { type: "boolean" },
+      "file-timeout": { type: "string" },
+      "help": { type: "boolean" },
+    },
+  });
+  const asked = values.runtime ?? [];
+  for (const name of asked) {
+    if (!isRuntimeName(name)) throw new Error(`Unknown runtime "${name}"`);
+  }
+  const fileTimeout = Number(values["file-timeout"] ?? 180);
+  if (!(fileTimeout > 0)) throw new Error("--file-timeout must be a positive number of seconds");
+  return {
+    runtimes: asked.length === 0
+      ? runtimeNames
+      : runtimeNames.filter((name) => asked.includes(name)),
+    files: values.file ?? [],
+    checks: !values["skip-checks"],
+    suite: !values["only-checks"],
+    fileTimeout,
+    help: values.help ?? false,
+  };
+}
+
+function isRuntimeName(name: string): name is RuntimeName {
+  return (runtimeNames as readonly string[]).includes(name);
+}

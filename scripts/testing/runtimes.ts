@@ -1,0 +1,52 @@
+/** How each runtime runs one test file. */
+
+import type { RuntimeName } from "./options.ts";
+import { run } from "./process.ts";
+
+/** Milliseconds that one test may take, where the runtime can enforce it. */
+const testTimeout = 60_000;
+
+/** The arguments that run `file` and write a JUnit report to `report`. */
+export function testArguments(runtime: RuntimeName, file: string, report: string): string[] {
+  switch (runtime) {
+    case "deno":
+      return [
+        "test",
+        "--allow-all",
+        "--no-check",
+        "--quiet",
+        "--preload=./scripts/deno_guard.ts",
+        `--junit-path=${report}`,
+        file,
+      ];
+    case "bun":
+      return [
+        "test",
+        `--timeout=${testTimeout}`,
+        "--reporter=junit",
+        `--reporter-outfile=${report}`,
+        `./${file}`,
+      ];
+    case "node":
+      // Without --test, which would start a second process for the file.
+      return [
+        "--disable-warning=ExperimentalWarning",
+        "--import=./tests/support/std.ts",
+        `--test-timeout=${testTimeout}`,
+        "--test-reporter=junit",
+        `--test-reporter-destination=${report}`,
+        // What the JUnit report leaves out, such as errors outside tests, is in this one.
+        "--test-reporter=spec",
+        "--test-reporter-destination=stdout",
+        file,
+      ];
+  }
+}
+
+/** "deno 2.9.5"; rejects if the runtime cannot be started. */
+export async function describeRuntime(runtime: RuntimeName): Promise<string> {
+  const { code, output } = await run(runtime, ["--version"]);
+  const version = /\d+\.\d+\.\d+\S*/.exec(output)?.[0];
+  if (code !== 0 || version === undefined) throw new Error(`${runtime} --version says: ${output}`);
+  return `${runtime} ${version}`;
+}

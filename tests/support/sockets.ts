@@ -1,0 +1,134 @@
+/**
+ * Helpers around sockets: temporary paths, pairs, leaks, errors.
+ * @module
+ */
+
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { assert, assertEquals, assertInstanceOf } from "@std/assert";
+import { join } from "@std/path";
+import { UnixSocketError, UnixStream } from "../../mod.ts";
+
+/** Runs a body with a directory of its own, removed afterwards. */
+export async function withTempDir<T>(body: (directory: string) => T | Promise<T>): Promise<T> {
+  const directory = mkdtempSync(join(tmpdir(), "afunix-"));
+  try {
+    return await body(directory);
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+/** Runs a body with a path that nothing is at. */
+export function withTempSocketPath<T>(body: (path: string) => T | Promise<T>): Promise<T> {
+  return withTempDir((directory) => body(join(directory, "test.sock")));
+}
+
+/** Runs a body with two connected streams, closed afterwards. */
+export async function withSocketPair<T>(
+  body: (a: UnixStream, b: UnixStream) => T | Promise<T>,
+): Promise<T> {
+  const [a, b] = UnixStream.pair();
+  try {
+    return await body(a, b);
+  } finally {
+    a.close();
+    b.close();
+  }
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+export function bytes(text: string): Uint8Array<ArrayBuffer> {
+  return encoder.encode(text);
+}
+
+export function text(data: Uint8Array): string {
+  return decoder.decode(data);
+}
+
+/** Reads once, as text; null at the end. */
+export async function readText(stream: UnixStream, size = 65536): Promise<string | null> {
+  const buffer = new Uint8Array(size);
+  const count = await stream.read(buffer);
+  return count === null ? null : text(buffer.subarray(0, count));
+}
+
+/** Reads to the end, as one array. */
+export async function readToEnd(stream: UnixStream): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of stream) chunks.push(chunk);
+  return new Uint8Array(await new Blob(chunks as BlobPart[]).arrayBuffer());
+}
+
+/** Fills a stream's way to its peer until a write would block; the number of bytes. */
+export function fill(stream: UnixStream, chunk = new Uint8Array(65536)): number {
+  let total = 0;
+  try {
+    for (;;) total += stream.writeSync(chunk, { timeout: 0 });
+  } catch (error) {
+    assertInstanceOf(error, UnixSocketError);
+    assertEquals(error.code, "ETIMEDOUT");
+    return total;
+  }
+}
+
+/** This process's descriptors: number and what it is. */
+export function openDescriptors(): Map<string, string> {
+  const open = new Map<string, string>();
+  for (const number of readdirSync("/proc/self/fd")) {
+    try {
+      open.set(number, readlinkSync(`/proc/self/fd/${number}`));
+    } catch {
+      // The descriptor of the listing itself.
+    }
+  }
+  return open;
+}
+
+/**
+ * Runs a body twice, the first time to let the runtime open what it keeps, and asserts that the
+ * second time leaves no descriptor behind.
+ */
+export async function assertNoFdLeak(body: () => void | Promise<void>): Promise<void> {
+  await body();
+  await settled();
+  const before = openDescriptors();
+  await body();
+  await settled();
+  const left: string[] = [];
+  for (const [number, target] of openDescriptors()) {
+    // The watcher of a runtime may hold its duplicate of the epoll set under another number.
+    if (before.get(number) !== target && !isRuntimes(target)) left.push(`${number}: ${target}`);
+  }
+  assertEquals(left, []);
+}
+
+function isRuntimes(target: string): boolean {
+  return target === "anon_inode:[eventpoll]" || !/^(socket|pipe|\/|anon_inode)/.test(target);
+}
+
+/** Lets all that is already due run: a few turns of the event loop. */
+export async function settled(turns = 5): Promise<void> {
+  for (let turn = 0; turn < turns; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+/** Asserts that something throws or rejects with a UnixSocketError of this code and system call. */
+export async function assertFails(
+  action: () => unknown,
+  code: string,
+  syscall?: string,
+): Promise<UnixSocketError> {
+  let failure: unknown;
+  try {
+    await action();
+  } catch (error) {
+    failure = error;
+  }
+  assert(failure !== undefined, `nothing was thrown; expected ${code}`);
+  if (!(failure instanceof UnixSocketError)) throw failure;
+  assertEquals(failure.code, code, failure.message);
+  if (syscall !== undefined) assertEquals(failure.syscall, syscall, failure.message);
+  return failure;
+}

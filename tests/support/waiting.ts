@@ -1,0 +1,76 @@
+/**
+ * Helpers around waiting: turns of the reactor, what is pending, how often libc is called.
+ * @module
+ */
+
+import { assert } from "@std/assert";
+import { native } from "../../ffi/mod.ts";
+import { UnixSocketError, UnixStream } from "../../mod.ts";
+import { settled } from "./sockets.ts";
+
+/** Lets the reactor take in all that is ready now: what is written here comes after it. */
+export async function reactorTurn(): Promise<void> {
+  await settled();
+  const [a, b] = UnixStream.pair();
+  try {
+    const reading = b.read(new Uint8Array(1));
+    a.writeSync(new Uint8Array(1));
+    await reading;
+  } finally {
+    a.close();
+    b.close();
+  }
+  await settled();
+}
+
+/** Whether a promise is neither fulfilled nor rejected after the reactor took in what is ready. */
+export async function isPending(promise: Promise<unknown>): Promise<boolean> {
+  let pending = true;
+  const note = () => void (pending = false);
+  promise.then(note, note);
+  await reactorTurn();
+  return pending;
+}
+
+/** A promise's outcome as a value, so that nobody has to catch it meanwhile. */
+export async function outcome<T>(promise: Promise<T>): Promise<T | string> {
+  try {
+    return await promise;
+  } catch (error) {
+    return error instanceof UnixSocketError ? error.code : String(error);
+  }
+}
+
+/** Waits until a condition holds that no event tells. */
+export async function until(condition: () => boolean, what: string): Promise<void> {
+  for (let tries = 0; tries < 2000; tries++) {
+    if (condition()) return;
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  assert(condition(), `waited in vain for ${what}`);
+}
+
+type LibcName = "recv" | "send" | "accept4" | "epoll_wait" | "epoll_ctl" | "poll";
+
+/** Counts the calls of some functions of libc from now on, until `restore` is called. */
+export function countCalls(...names: LibcName[]): {
+  counts: Record<LibcName, number>;
+  restore(): void;
+} {
+  const libc = native().libc as unknown as Record<string, (...args: unknown[]) => unknown>;
+  const counts = {} as Record<LibcName, number>;
+  const originals = names.map((name) => [name, libc[name]!] as const);
+  for (const [name, original] of originals) {
+    counts[name] = 0;
+    libc[name] = (...args) => {
+      counts[name]++;
+      return original(...args);
+    };
+  }
+  return {
+    counts,
+    restore() {
+      for (const [name, original] of originals) libc[name] = original;
+    },
+  };
+}
