@@ -38,6 +38,7 @@ export interface UnixSocketErrorInit {
  * ```
  */
 export class UnixSocketError extends Error {
+  /** Always `UnixSocketError`. */
   override name = "UnixSocketError";
   /** The symbolic errno: `ECONNREFUSED`, `EPIPE`, …; one that has no name is `UNKNOWN_nnn`. */
   readonly code: string;

@@ -7,6 +7,7 @@ import { native, refusal, sockaddr } from "../ffi/mod.ts";
 
 /** A name in the file system. */
 export interface PathnameAddress {
+  /** Tells the kinds of address apart. */
   kind: "pathname";
   /** The path. Where its bytes are no UTF-8, a readable approximation of {@linkcode bytes}. */
   path: string;
@@ -19,6 +20,7 @@ export interface PathnameAddress {
  * descriptor of its socket, and private to a network namespace.
  */
 export interface AbstractAddress {
+  /** Tells the kinds of address apart. */
   kind: "abstract";
   /** The name without the leading NUL: up to 107 bytes of any value, each of them significant. */
   name: Uint8Array;
@@ -26,6 +28,7 @@ export interface AbstractAddress {
 
 /** No name: a socket that was not bound, or one end of a socketpair. */
 export interface UnnamedAddress {
+  /** Tells the kinds of address apart. */
   kind: "unnamed";
 }
 
