@@ -36,4 +36,5 @@ export {
   type ShutdownHow,
   UnixStream,
 } from "./src/stream.ts";
+export type { Bytes } from "./src/transfer.ts";
 export type { AsyncOptions, SyncOptions } from "./src/validate.ts";

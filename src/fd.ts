@@ -7,24 +7,8 @@ import { checked, file, native, refusal } from "../ffi/mod.ts";
 import { pathBytes, pathnameAddress } from "./address.ts";
 import { readableOver, writableOver } from "./byte_streams.ts";
 import { closeWithOwner, Descriptor } from "./descriptor.ts";
-import {
-  assertOpen,
-  asSource,
-  asTarget,
-  type ByteCalls,
-  readWork,
-  timedOut,
-  writeAllWork,
-  writeWork,
-} from "./transfer.ts";
-import {
-  type AsyncOptions,
-  checkDeadline,
-  checkFd,
-  checkInteger,
-  checkSignal,
-  type SyncOptions,
-} from "./validate.ts";
+import { assertOpen, type ByteCalls, type Bytes, Transfers } from "./transfer.ts";
+import { type AsyncOptions, checkFd, checkInteger, type SyncOptions } from "./validate.ts";
 
 const calls: ByteCalls = { ...file, readName: "read", writeName: "write" };
 
@@ -50,9 +34,11 @@ export type OpenMode = "read" | "write" | "read-write" | "append";
  */
 export class Fd implements Disposable {
   readonly #descriptor: Descriptor;
+  readonly #transfers: Transfers;
 
   private constructor(fd: number) {
     this.#descriptor = new Descriptor(fd);
+    this.#transfers = new Transfers(this, this.#descriptor, calls);
     closeWithOwner(this, this.#descriptor);
   }
 
@@ -151,15 +137,11 @@ export class Fd implements Disposable {
    * @returns the number of bytes, or null at the end; 0 only for an empty buffer
    * @throws {UnixSocketError} EBADF once closed or not open for reading, EISDIR, EIO, …
    */
-  async read(
-    buffer: ArrayBufferView | ArrayBuffer,
+  read(
+    buffer: Bytes,
     options?: AsyncOptions,
   ): Promise<number | null> {
-    const view = asTarget(buffer);
-    const signal = checkSignal(options);
-    const work = readWork(this, this.#descriptor, calls, view);
-    const count = await this.#descriptor.reading.run(work, signal);
-    return count === 0 && view.byteLength > 0 ? null : count;
+    return this.#transfers.read(buffer, options);
   }
 
   /**
@@ -167,13 +149,8 @@ export class Fd implements Disposable {
    *
    * @throws {UnixSocketError} as `read` does, and ETIMEDOUT
    */
-  readSync(buffer: ArrayBufferView | ArrayBuffer, options?: SyncOptions): number | null {
-    const view = asTarget(buffer);
-    const deadline = checkDeadline(options);
-    const work = readWork(this, this.#descriptor, calls, view);
-    const expired = () => timedOut("Cannot read", "read");
-    const count = this.#descriptor.reading.runSync(work, deadline, expired);
-    return count === 0 && view.byteLength > 0 ? null : count;
+  readSync(buffer: Bytes, options?: SyncOptions): number | null {
+    return this.#transfers.readSync(buffer, options);
   }
 
   /**
@@ -182,11 +159,8 @@ export class Fd implements Disposable {
    * @returns the number of bytes taken, perhaps fewer than there are
    * @throws {UnixSocketError} EPIPE, EBADF once closed or not open for writing, ENOSPC, …
    */
-  async write(data: ArrayBufferView | ArrayBuffer, options?: AsyncOptions): Promise<number> {
-    const view = asSource(data);
-    const signal = checkSignal(options);
-    const work = writeWork(this, this.#descriptor, calls, view);
-    return await this.#descriptor.writing.run(work, signal);
+  write(data: Bytes, options?: AsyncOptions): Promise<number> {
+    return this.#transfers.write(data, options);
   }
 
   /**
@@ -194,12 +168,8 @@ export class Fd implements Disposable {
    *
    * @throws {UnixSocketError} as `write` does, and ETIMEDOUT
    */
-  writeSync(data: ArrayBufferView | ArrayBuffer, options?: SyncOptions): number {
-    const view = asSource(data);
-    const deadline = checkDeadline(options);
-    const work = writeWork(this, this.#descriptor, calls, view);
-    const expired = () => timedOut("Cannot write", "write");
-    return this.#descriptor.writing.runSync(work, deadline, expired);
+  writeSync(data: Bytes, options?: SyncOptions): number {
+    return this.#transfers.writeSync(data, options);
   }
 
   /**
@@ -207,11 +177,8 @@ export class Fd implements Disposable {
    *
    * @throws {UnixSocketError} as `write` does; `bytesTransferred` says how far it came
    */
-  async writeAll(data: ArrayBufferView | ArrayBuffer, options?: AsyncOptions): Promise<void> {
-    const view = asSource(data);
-    const signal = checkSignal(options);
-    const work = writeAllWork(this, this.#descriptor, calls, view, () => {});
-    await this.#descriptor.writing.run(work, signal);
+  writeAll(data: Bytes, options?: AsyncOptions): Promise<void> {
+    return this.#transfers.writeAll(data, options);
   }
 
   /**
@@ -219,12 +186,8 @@ export class Fd implements Disposable {
    *
    * @throws {UnixSocketError} as `write` does, and ETIMEDOUT; `bytesTransferred` says how far it came
    */
-  writeAllSync(data: ArrayBufferView | ArrayBuffer, options?: SyncOptions): void {
-    const view = asSource(data);
-    const deadline = checkDeadline(options);
-    const work = writeAllWork(this, this.#descriptor, calls, view, () => {});
-    const expired = () => timedOut("Cannot write", "write", work.written);
-    this.#descriptor.writing.runSync(work, deadline, expired);
+  writeAllSync(data: Bytes, options?: SyncOptions): void {
+    return this.#transfers.writeAllSync(data, options);
   }
 
   /**

@@ -10,15 +10,7 @@ import { connectAsync, connectBlocking, type Connected } from "./connecting.ts";
 import { type PeerCredentials, readPeerCredentials } from "./credentials.ts";
 import { Descriptor } from "./descriptor.ts";
 import { adoptSocket, isListening, Socket } from "./socket.ts";
-import {
-  asSource,
-  asTarget,
-  type ByteCalls,
-  readWork,
-  timedOut,
-  writeAllWork,
-  writeWork,
-} from "./transfer.ts";
+import { type ByteCalls, type Bytes, Transfers } from "./transfer.ts";
 import {
   type AsyncOptions,
   checkDeadline,
@@ -45,17 +37,12 @@ export interface ConnectSyncOptions extends SyncOptions, FromOption {}
 /** Which direction to end: for reading, for writing, or both. */
 export type ShutdownHow = "read" | "write" | "both";
 
-const sendRecv: ByteCalls = {
+const calls: ByteCalls = {
   readName: "recv",
   writeName: "send",
   read: (fd, view, length) => sockets.recv(fd, view, length, 0),
   write: (fd, view, length) => sockets.send(fd, view, length, 0),
-};
-
-const peeking = {
-  readName: "recv",
-  read: (fd: number, view: Uint8Array, length: number) =>
-    sockets.recv(fd, view, length, native().abi.constants.MSG_PEEK),
+  peek: (fd, view, length) => sockets.recv(fd, view, length, native().abi.constants.MSG_PEEK),
 };
 
 let construct: (connected: Connected) => UnixStream;
@@ -80,8 +67,7 @@ let construct: (connected: Connected) => UnixStream;
  */
 export class UnixStream extends Socket {
   #remoteAddr: Address | null;
-  #bytesRead = 0;
-  #bytesWritten = 0;
+  readonly #transfers: Transfers;
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | null = null;
   #writable: WritableStream<Uint8Array> | null = null;
   #webStreamsFinished = 0;
@@ -98,6 +84,7 @@ export class UnixStream extends Socket {
   ) {
     super(descriptor, localAddr);
     this.#remoteAddr = remoteAddr;
+    this.#transfers = new Transfers(this, descriptor, calls);
   }
 
   /**
@@ -175,12 +162,12 @@ export class UnixStream extends Socket {
 
   /** How many bytes were read so far, peeks not counted. */
   get bytesRead(): number {
-    return this.#bytesRead;
+    return this.#transfers.bytesRead;
   }
 
   /** How many bytes the kernel took so far; tells how far a write came that was aborted. */
   get bytesWritten(): number {
-    return this.#bytesWritten;
+    return this.#transfers.bytesWritten;
   }
 
   /**
@@ -205,18 +192,11 @@ export class UnixStream extends Socket {
    * @throws {UnixSocketError} ECONNRESET: the peer closed without reading all that was sent to it
    * (once; null follows). EBADF: closed, also while this waited.
    */
-  async read(
-    buffer: ArrayBufferView | ArrayBuffer,
+  read(
+    buffer: Bytes,
     options?: AsyncOptions,
   ): Promise<number | null> {
-    const view = asTarget(buffer);
-    const signal = checkSignal(options);
-    if (view.byteLength === 0) {
-      return await this.peek(new Uint8Array(1), options) === null ? null : 0;
-    }
-    const work = readWork(this, this.descriptor, sendRecv, view);
-    const result = this.descriptor.reading.run(work, signal);
-    return this.#countRead(typeof result === "number" ? result : await result);
+    return this.#transfers.read(buffer, options);
   }
 
   /**
@@ -224,13 +204,8 @@ export class UnixStream extends Socket {
    *
    * @throws {UnixSocketError} as `read` does, and ETIMEDOUT
    */
-  readSync(buffer: ArrayBufferView | ArrayBuffer, options?: SyncOptions): number | null {
-    const view = asTarget(buffer);
-    if (view.byteLength === 0) return this.peekSync(new Uint8Array(1), options) === null ? null : 0;
-    const deadline = checkDeadline(options);
-    const work = readWork(this, this.descriptor, sendRecv, view);
-    const expired = () => timedOut("Cannot read", "recv");
-    return this.#countRead(this.descriptor.reading.runSync(work, deadline, expired));
+  readSync(buffer: Bytes, options?: SyncOptions): number | null {
+    return this.#transfers.readSync(buffer, options);
   }
 
   /**
@@ -238,17 +213,11 @@ export class UnixStream extends Socket {
    *
    * @throws {UnixSocketError} as `read` does
    */
-  async peek(
-    buffer: ArrayBufferView | ArrayBuffer,
+  peek(
+    buffer: Bytes,
     options?: AsyncOptions,
   ): Promise<number | null> {
-    const view = asTarget(buffer);
-    const signal = checkSignal(options);
-    if (view.byteLength === 0) {
-      return await this.peek(new Uint8Array(1), options) === null ? null : 0;
-    }
-    const work = readWork(this, this.descriptor, peeking, view);
-    return await this.descriptor.reading.run(work, signal) || null;
+    return this.#transfers.peek(buffer, options);
   }
 
   /**
@@ -256,13 +225,8 @@ export class UnixStream extends Socket {
    *
    * @throws {UnixSocketError} as `read` does, and ETIMEDOUT
    */
-  peekSync(buffer: ArrayBufferView | ArrayBuffer, options?: SyncOptions): number | null {
-    const view = asTarget(buffer);
-    if (view.byteLength === 0) return this.peekSync(new Uint8Array(1), options) === null ? null : 0;
-    const deadline = checkDeadline(options);
-    const work = readWork(this, this.descriptor, peeking, view);
-    const expired = () => timedOut("Cannot read", "recv");
-    return this.descriptor.reading.runSync(work, deadline, expired) || null;
+  peekSync(buffer: Bytes, options?: SyncOptions): number | null {
+    return this.#transfers.peekSync(buffer, options);
   }
 
   /**
@@ -274,12 +238,8 @@ export class UnixStream extends Socket {
    * @throws {UnixSocketError} EPIPE: the peer closed or ended its reading, or this side its writing;
    * never a SIGPIPE. ECONNRESET. EBADF: closed, also while this waited.
    */
-  async write(data: ArrayBufferView | ArrayBuffer, options?: AsyncOptions): Promise<number> {
-    const view = asSource(data);
-    const signal = checkSignal(options);
-    const work = writeWork(this, this.descriptor, sendRecv, view);
-    const result = this.descriptor.writing.run(work, signal);
-    return this.#countWritten(typeof result === "number" ? result : await result);
+  write(data: Bytes, options?: AsyncOptions): Promise<number> {
+    return this.#transfers.write(data, options);
   }
 
   /**
@@ -287,12 +247,8 @@ export class UnixStream extends Socket {
    *
    * @throws {UnixSocketError} as `write` does, and ETIMEDOUT
    */
-  writeSync(data: ArrayBufferView | ArrayBuffer, options?: SyncOptions): number {
-    const view = asSource(data);
-    const deadline = checkDeadline(options);
-    const work = writeWork(this, this.descriptor, sendRecv, view);
-    const expired = () => timedOut("Cannot write", "send");
-    return this.#countWritten(this.descriptor.writing.runSync(work, deadline, expired));
+  writeSync(data: Bytes, options?: SyncOptions): number {
+    return this.#transfers.writeSync(data, options);
   }
 
   /**
@@ -302,12 +258,8 @@ export class UnixStream extends Socket {
    *
    * @throws {UnixSocketError} as `write` does; `bytesTransferred` says how far it came
    */
-  async writeAll(data: ArrayBufferView | ArrayBuffer, options?: AsyncOptions): Promise<void> {
-    const view = asSource(data);
-    const signal = checkSignal(options);
-    const work = writeAllWork(this, this.descriptor, sendRecv, view, this.#countWritten);
-    const result = this.descriptor.writing.run(work, signal);
-    if (typeof result !== "number") await result;
+  writeAll(data: Bytes, options?: AsyncOptions): Promise<void> {
+    return this.#transfers.writeAll(data, options);
   }
 
   /**
@@ -315,12 +267,8 @@ export class UnixStream extends Socket {
    *
    * @throws {UnixSocketError} as `write` does, and ETIMEDOUT; `bytesTransferred` says how far it came
    */
-  writeAllSync(data: ArrayBufferView | ArrayBuffer, options?: SyncOptions): void {
-    const view = asSource(data);
-    const deadline = checkDeadline(options);
-    const work = writeAllWork(this, this.descriptor, sendRecv, view, this.#countWritten);
-    const expired = () => timedOut("Cannot write", "send", work.written);
-    this.descriptor.writing.runSync(work, deadline, expired);
+  writeAllSync(data: Bytes, options?: SyncOptions): void {
+    return this.#transfers.writeAllSync(data, options);
   }
 
   /**
@@ -395,16 +343,6 @@ export class UnixStream extends Socket {
       yield chunk;
     }
   }
-
-  #countRead(count: number): number | null {
-    this.#bytesRead += count;
-    return count === 0 ? null : count;
-  }
-
-  #countWritten = (count: number): number => {
-    this.#bytesWritten += count;
-    return count;
-  };
 
   #shutdownIfOpen(how: ShutdownHow): void {
     if (!this.closed) this.shutdown(how);
