@@ -92,7 +92,8 @@ export function sameAddress(a: Address, b: Address): boolean {
   return addressKey(a) === addressKey(b);
 }
 
-function addressKey(address: Address): string {
+/** A text that two addresses share exactly when they are the same. */
+export function addressKey(address: Address): string {
   if (address.kind === "unnamed") return "";
   const abstractName = address.kind === "abstract";
   const bytes = abstractName ? address.name : pathBytes(address);

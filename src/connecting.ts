@@ -8,13 +8,10 @@ import { errnoNumber, failure, sockets } from "../ffi/mod.ts";
 import { type Address, type AddressLike, formatAddress, parseAddress, quote } from "./address.ts";
 import { bindSocket, removePath } from "./binding.ts";
 import { Descriptor } from "./descriptor.ts";
+import { Backoff, sleep } from "./pause.ts";
 import { withPeerSockaddr } from "./sockaddr_scope.ts";
 import { createSocket } from "./socket.ts";
 import { timedOut } from "./transfer.ts";
-
-/** The pauses between tries, in milliseconds: doubled from the first to the last. */
-const FIRST_PAUSE = 1;
-const LAST_PAUSE = 64;
 
 /** A connected descriptor and its addresses. */
 export interface Connected {
@@ -29,7 +26,7 @@ class Attempt {
   readonly #local: Address | null;
   readonly #type: number;
   #descriptor: Descriptor | null = null;
-  pause = FIRST_PAUSE;
+  readonly backoff: Backoff = new Backoff();
 
   constructor(address: AddressLike, from: AddressLike | undefined, type: number) {
     this.#remote = parseAddress(address, "connect");
@@ -65,12 +62,6 @@ class Attempt {
     if (bound !== null) descriptor.beforeClose = () => removePath(bound);
   }
 
-  nextPause(): number {
-    const pause = this.pause;
-    this.pause = Math.min(pause * 2, LAST_PAUSE);
-    return pause;
-  }
-
   connected(): Connected {
     const local = this.#local?.kind === "unnamed" ? null : this.#local;
     return { descriptor: this.#descriptor!, localAddr: local, remoteAddr: this.#remote };
@@ -90,7 +81,7 @@ export async function connectAsync(
 ): Promise<Connected> {
   const attempt = new Attempt(address, from, type);
   try {
-    while (!attempt.tryOnce()) await sleep(attempt.nextPause(), signal);
+    while (!attempt.tryOnce()) await sleep(attempt.backoff.next(), signal);
     return attempt.connected();
   } catch (error) {
     attempt.giveUp();
@@ -108,37 +99,11 @@ export function connectBlocking(
   const attempt = new Attempt(address, from, type);
   try {
     while (!attempt.tryOnce()) {
-      const left = deadline - performance.now();
-      if (left <= 0) throw timedOut(attempt.action, "connect");
-      sockets.sleepBlocking(Math.min(attempt.nextPause(), Math.ceil(left)));
+      if (!attempt.backoff.block(deadline)) throw timedOut(attempt.action, "connect");
     }
     return attempt.connected();
   } catch (error) {
     attempt.giveUp();
     throw error;
   }
-}
-
-/**
- * Waits so many milliseconds, or rejects with the signal's reason.
- * `refd: false` does not keep the process alive.
- */
-export function sleep(
-  milliseconds: number,
-  signal: AbortSignal | undefined,
-  refd = true,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
-    const abort = () => {
-      clearTimeout(timer);
-      reject(signal!.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", abort);
-      resolve();
-    }, milliseconds);
-    if (!refd) (timer as unknown as { unref?(): void }).unref?.();
-    signal?.addEventListener("abort", abort, { once: true });
-  });
 }

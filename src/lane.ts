@@ -61,6 +61,11 @@ export class Lane {
     this.#direction = direction;
   }
 
+  /** Whether nothing waits here. */
+  get idle(): boolean {
+    return this.#first === null;
+  }
+
   /**
    * Runs an operation: at once where nothing waits before it and the descriptor is ready, else
    * when its turn comes. Throws or rejects with what `fail` makes of an errno, or with the

@@ -6,13 +6,17 @@
 import { checked, file, native, refusal, sockaddr, sockets } from "../ffi/mod.ts";
 import { type Address, formatAddress, fromRawAddress } from "./address.ts";
 import { closeWithOwner, type Descriptor } from "./descriptor.ts";
-import { checkFd, checkInteger } from "./validate.ts";
+import { checkFd, checkInteger, checkWord } from "./validate.ts";
+
+/** Which direction to end: for reading, for writing, or both. */
+export type ShutdownHow = "read" | "write" | "both";
 
 /** The base of the socket classes. */
 export abstract class Socket implements Disposable {
   /** @ignore */
   protected readonly descriptor: Descriptor;
   #localAddr: Address | null;
+  #closing: AbortController | null = null;
 
   /** @ignore */
   protected constructor(descriptor: Descriptor, localAddr: Address | null) {
@@ -69,6 +73,45 @@ export abstract class Socket implements Disposable {
   }
 
   /**
+   * How many bytes can be read now (SIOCINQ): of the next message on a datagram socket, of all that
+   * has arrived on the others.
+   *
+   * @throws {UnixSocketError} EBADF once closed, EINVAL on a listener
+   */
+  get bytesReadable(): number {
+    this.assertOpen("count the readable bytes", "ioctl");
+    const context = { action: "Cannot count the readable bytes", syscall: "ioctl" };
+    return checked(file.bytesReadable(this.fd), context);
+  }
+
+  /**
+   * How much of what was written the peer has not read yet (SIOCOUTQ), in the kernel's accounting:
+   * the memory that it takes, 768 for a single byte on Linux. 0 when all was read.
+   *
+   * @throws {UnixSocketError} EBADF once closed, EINVAL on a listener
+   */
+  get bytesUnsent(): number {
+    this.assertOpen("count the unsent bytes", "ioctl");
+    const context = { action: "Cannot count the unsent bytes", syscall: "ioctl" };
+    return checked(file.bytesUnsent(this.fd), context);
+  }
+
+  /**
+   * Where the next peek begins, in bytes from what the next read will get (SO_PEEK_OFF, Linux). −1,
+   * the default, means that every peek begins there; from 0 on, each peek moves it forward and each
+   * read back.
+   *
+   * @throws {UnixSocketError} EBADF once closed
+   */
+  get peekOffset(): number {
+    return this.getOption(native().abi.linux!.SO_PEEK_OFF, "peek offset");
+  }
+  set peekOffset(bytes: number) {
+    checkInteger(bytes, "a peek offset", -1, 0x7fff_ffff);
+    this.setOption(native().abi.linux!.SO_PEEK_OFF, bytes, "peek offset");
+  }
+
+  /**
    * Pending operations keep the process alive again. Sockets start this way.
    */
   ref(): this {
@@ -85,11 +128,31 @@ export abstract class Socket implements Disposable {
   }
 
   /**
+   * Ends one direction or both (shutdown(2)).
+   *
+   * `"read"`: what has arrived can still be received, then comes the end; sending to this socket
+   * fails with EPIPE. `"write"`: sending fails with EPIPE, and a connected peer reads the end after
+   * all that is under way. On a listener, `"read"` refuses new connections and ends accepting with
+   * EINVAL after those in the backlog. Ending what has ended does nothing.
+   *
+   * @throws {UnixSocketError} EBADF once closed
+   * @throws {TypeError} for another word
+   */
+  shutdown(how: ShutdownHow): void {
+    checkWord(how, "a direction", ["read", "write", "both"]);
+    this.assertOpen("shut down", "shutdown");
+    const { SHUT_RD, SHUT_WR, SHUT_RDWR } = native().abi.constants;
+    const number = how === "read" ? SHUT_RD : how === "write" ? SHUT_WR : SHUT_RDWR;
+    checked(sockets.shutdown(this.fd, number), { action: "Cannot shut down", syscall: "shutdown" });
+  }
+
+  /**
    * Closes the socket (close(2)). What waits on it rejects with EBADF; what was written and not yet
    * read stays readable for the peer. A second call does nothing.
    */
   close(): void {
     this.descriptor.close();
+    this.#closing?.abort();
   }
 
   /**
@@ -101,7 +164,9 @@ export abstract class Socket implements Disposable {
    */
   intoFd(): number {
     this.assertOpen("give away the descriptor", "fcntl");
-    return this.descriptor.release();
+    const fd = this.descriptor.release();
+    this.#closing?.abort();
+    return fd;
   }
 
   /** Closes the socket at the end of a `using` scope. */
@@ -113,6 +178,16 @@ export abstract class Socket implements Disposable {
   protected assertOpen(action: string, syscall: string): void {
     if (!this.descriptor.closed) return;
     throw refusal("EBADF", { action: `Cannot ${action}`, syscall, detail: "the socket is closed" });
+  }
+
+  /**
+   * Aborted when the socket closes or is given away: for waits that no lane knows of.
+   * @ignore
+   */
+  protected get closing(): AbortSignal {
+    this.#closing ??= new AbortController();
+    if (this.closed) this.#closing.abort();
+    return this.#closing.signal;
   }
 
   /** @ignore */
@@ -181,4 +256,15 @@ export function adoptSocket(fd: number, type: number, what: string): number {
 export function isListening(fd: number): boolean {
   const { SOL_SOCKET, SO_ACCEPTCONN } = native().abi.constants;
   return sockets.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN) === 1;
+}
+
+/** {@linkcode adoptSocket} for a socket that must not listen. */
+export function adoptConnected(fd: number, type: number, what: string, listener: string): number {
+  const adopted = adoptSocket(fd, type, what);
+  if (!isListening(adopted)) return adopted;
+  throw refusal("EINVAL", {
+    action: `Cannot use descriptor ${fd} as a ${what}`,
+    syscall: "getsockopt",
+    detail: `it listens: use ${listener}.fromFd`,
+  });
 }

@@ -3,21 +3,15 @@
  * @module
  */
 
-import { checked, native, refusal, sockets } from "../ffi/mod.ts";
+import { checked, native, sockets } from "../ffi/mod.ts";
 import type { Address, AddressLike } from "./address.ts";
 import { ChunkReader, readableOver, writableOver } from "./byte_streams.ts";
 import { connectAsync, connectBlocking, type Connected } from "./connecting.ts";
 import { type PeerCredentials, readPeerCredentials } from "./credentials.ts";
 import { Descriptor } from "./descriptor.ts";
-import { adoptSocket, isListening, Socket } from "./socket.ts";
+import { adoptConnected, Socket } from "./socket.ts";
 import { type ByteCalls, type Bytes, Transfers } from "./transfer.ts";
-import {
-  type AsyncOptions,
-  checkDeadline,
-  checkSignal,
-  checkWord,
-  type SyncOptions,
-} from "./validate.ts";
+import { type AsyncOptions, checkDeadline, checkSignal, type SyncOptions } from "./validate.ts";
 
 /** Where a connection comes from. */
 export interface FromOption {
@@ -33,9 +27,6 @@ export interface ConnectOptions extends AsyncOptions, FromOption {}
 
 /** Options of {@linkcode UnixStream.connectSync}. */
 export interface ConnectSyncOptions extends SyncOptions, FromOption {}
-
-/** Which direction to end: for reading, for writing, or both. */
-export type ShutdownHow = "read" | "write" | "both";
 
 const calls: ByteCalls = {
   readName: "recv",
@@ -140,14 +131,8 @@ export class UnixStream extends Socket {
    * listens. The descriptor then stays the caller's.
    */
   static fromFd(fd: number): UnixStream {
-    const adopted = adoptSocket(fd, native().abi.constants.SOCK_STREAM, "UnixStream");
-    if (isListening(adopted)) {
-      throw refusal("EINVAL", {
-        action: `Cannot use descriptor ${fd} as a UnixStream`,
-        syscall: "getsockopt",
-        detail: "it listens: use UnixListener.fromFd",
-      });
-    }
+    const type = native().abi.constants.SOCK_STREAM;
+    const adopted = adoptConnected(fd, type, "UnixStream", "UnixListener");
     return new UnixStream(new Descriptor(adopted), null, null);
   }
 
@@ -282,23 +267,6 @@ export class UnixStream extends Socket {
   }
 
   /**
-   * Ends one direction or both (shutdown(2)).
-   *
-   * `"read"`: what has arrived can still be read, then comes the end; the peer's writes fail with
-   * EPIPE. `"write"`: see {@linkcode closeWrite}. Ending what has ended does nothing.
-   *
-   * @throws {UnixSocketError} EBADF once closed
-   * @throws {TypeError} for another word
-   */
-  shutdown(how: ShutdownHow): void {
-    checkWord(how, "a direction", ["read", "write", "both"]);
-    this.assertOpen("shut down", "shutdown");
-    const { SHUT_RD, SHUT_WR, SHUT_RDWR } = native().abi.constants;
-    const number = how === "read" ? SHUT_RD : how === "write" ? SHUT_WR : SHUT_RDWR;
-    checked(sockets.shutdown(this.fd, number), { action: "Cannot shut down", syscall: "shutdown" });
-  }
-
-  /**
    * What arrives as a web stream of bytes, also for BYOB readers. Cancelling it ends the reading.
    * When both this and {@linkcode writable} have ended, the socket closes. Always the same object.
    */
@@ -344,7 +312,7 @@ export class UnixStream extends Socket {
     }
   }
 
-  #shutdownIfOpen(how: ShutdownHow): void {
+  #shutdownIfOpen(how: "read" | "write"): void {
     if (!this.closed) this.shutdown(how);
   }
 

@@ -1,0 +1,219 @@
+/**
+ * What the listeners of every type of connection share.
+ * @module
+ */
+
+import { checked, failure, native, refusal, sockets, UnixSocketError } from "../ffi/mod.ts";
+import { type Address, type AddressLike, formatAddress, parseAddress, quote } from "./address.ts";
+import { bindSocket, removePath } from "./binding.ts";
+import { Descriptor } from "./descriptor.ts";
+import type { Work } from "./lane.ts";
+import { Backoff, sleep } from "./pause.ts";
+import { adoptSocket, createSocket, isListening, Socket } from "./socket.ts";
+import { timedOut } from "./transfer.ts";
+import {
+  type AsyncOptions,
+  checkDeadline,
+  checkInteger,
+  checkOptions,
+  checkSignal,
+  checkWord,
+  type SyncOptions,
+} from "./validate.ts";
+
+/** How a socket that binds treats the path. */
+export interface PathOptions {
+  /**
+   * The permissions of the socket's file, from 0 to 0o777 and not reduced by the umask; connecting
+   * and sending need write permission. At no moment is the file more accessible. Without it, 0o777
+   * less the umask. Not for abstract names, which have no permissions.
+   */
+  mode?: number | undefined;
+  /**
+   * What to do about a socket that is in the way and that nobody serves: `"replace"`, the default,
+   * removes it; `"fail"` throws EADDRINUSE. A socket that is served and a file that is no socket
+   * are never removed.
+   */
+  stale?: "replace" | "fail" | undefined;
+  /**
+   * Whether closing removes the path, provided it is still the file that this socket made; true
+   * without it.
+   */
+  unlinkOnClose?: boolean | undefined;
+}
+
+/** Options of listening. */
+export interface ListenOptions extends PathOptions {
+  /**
+   * How many connections may wait to be accepted, beyond the first; the kernel caps it at
+   * `net.core.somaxconn`. Without it, as many as it allows. Beyond, connecting has to wait.
+   */
+  backlog?: number | undefined;
+}
+
+/** A descriptor that was bound, and its address where it is known. */
+export interface Bound {
+  descriptor: Descriptor;
+  localAddr: Address | null;
+}
+
+/** Makes a socket of a type and binds it. Nothing is left open when it throws. */
+export function createBound(
+  type: number,
+  address: AddressLike,
+  options: PathOptions | undefined,
+  finish: (descriptor: Descriptor, address: Address) => void = () => {},
+): Bound {
+  checkOptions(options);
+  const mode = options?.mode === undefined
+    ? undefined
+    : checkInteger(options.mode, "a mode", 0, 0o777);
+  const stale = checkWord(options?.stale ?? "replace", "stale", ["replace", "fail"]);
+  const unlinkOnClose = options?.unlinkOnClose ?? true;
+  if (typeof unlinkOnClose !== "boolean") {
+    throw new TypeError("Cannot use this as unlinkOnClose: expected true or false");
+  }
+  const parsed = parseAddress(address, "bind");
+  if (mode !== undefined && parsed.kind !== "pathname") {
+    throw new TypeError("Cannot give a mode to an address that is no file");
+  }
+  const descriptor = new Descriptor(createSocket(type, `Cannot bind to ${quote(parsed)}`, parsed));
+  try {
+    const bound = bindSocket(descriptor.fd, parsed, { mode, stale, type });
+    if (bound !== null) descriptor.beforeClose = () => removePath(bound);
+    finish(descriptor, parsed);
+    if (!unlinkOnClose) descriptor.beforeClose = null;
+  } catch (error) {
+    descriptor.close();
+    throw error;
+  }
+  return { descriptor, localAddr: parsed.kind === "unnamed" ? null : parsed };
+}
+
+/** Makes a socket of a type, binds it and listens. */
+export function createListening(
+  type: number,
+  address: AddressLike,
+  options: ListenOptions | undefined,
+): Bound {
+  checkOptions(options);
+  const { SOMAXCONN } = native().abi.constants;
+  const backlog = checkInteger(options?.backlog ?? SOMAXCONN, "a backlog", 0, 0x7fff_ffff);
+  return createBound(type, address, options, (descriptor, parsed) => {
+    checked(sockets.listen(descriptor.fd, backlog), {
+      action: `Cannot listen on ${quote(parsed)}`,
+      syscall: "listen",
+      address: formatAddress(parsed),
+    });
+  });
+}
+
+/** Takes over a descriptor that listens. On an error it stays the caller's. */
+export function adoptListening(fd: number, type: number, what: string): Descriptor {
+  const adopted = adoptSocket(fd, type, what);
+  if (isListening(adopted)) return new Descriptor(adopted);
+  throw refusal("EINVAL", {
+    action: `Cannot use descriptor ${fd} as a ${what}`,
+    syscall: "getsockopt",
+    detail: "it does not listen",
+  });
+}
+
+/** What may be over in a moment: an iteration waits and goes on. */
+const PASSING = ["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "ECONNABORTED"];
+
+/** The pauses of an iteration after such an error, in milliseconds. */
+const FIRST_PAUSE = 5;
+const LAST_PAUSE = 1000;
+
+const ACCEPTING = "Cannot accept a connection";
+
+/** The base of the listeners. */
+export abstract class Listener<Connection> extends Socket {
+  readonly #wrap: (fd: number, localAddr: Address) => Connection;
+
+  /** @ignore */
+  protected constructor(
+    { descriptor, localAddr }: Bound,
+    wrap: (fd: number, localAddr: Address) => Connection,
+  ) {
+    super(descriptor, localAddr);
+    this.#wrap = wrap;
+  }
+
+  /** The address it listens on; the same as `localAddr`. */
+  get addr(): Address {
+    return this.localAddr;
+  }
+
+  /**
+   * The next connection, waiting while there is none (accept4(2)). It is non-blocking and
+   * close-on-exec. An abort loses no connection.
+   *
+   * @throws {UnixSocketError} EMFILE, ENFILE: no descriptor is free; the connection stays in the
+   * backlog, so pause before the next call. EBADF: closed, also while this waited.
+   */
+  async accept(options?: AsyncOptions): Promise<Connection> {
+    const signal = checkSignal(options);
+    const work = this.#accepting();
+    // Asked before the wait, so that it outlives the listener.
+    const local = this.localAddr;
+    const result = this.descriptor.reading.run(work, signal);
+    return this.#wrap(typeof result === "number" ? result : await result, local);
+  }
+
+  /**
+   * {@linkcode accept}, blocking the thread.
+   *
+   * @throws {UnixSocketError} as `accept` does, and ETIMEDOUT
+   */
+  acceptSync(options?: SyncOptions): Connection {
+    const deadline = checkDeadline(options);
+    const work = this.#accepting();
+    const local = this.localAddr;
+    const expired = () => timedOut(ACCEPTING, "accept4");
+    return this.#wrap(this.descriptor.reading.runSync(work, deadline, expired), local);
+  }
+
+  /**
+   * The connections, one after the other, until the listener closes. Leaving the loop leaves it
+   * open. While descriptors or memory are short, it waits from 5 milliseconds up to a second and
+   * goes on; the connections stay in the backlog.
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Connection, void, void> {
+    const backoff = new Backoff(FIRST_PAUSE, LAST_PAUSE);
+    while (!this.closed) {
+      let connection;
+      try {
+        connection = await this.accept();
+      } catch (error) {
+        if (this.closed) return;
+        if (!(error instanceof UnixSocketError) || !PASSING.includes(error.code)) throw error;
+        await sleep(backoff.next(), this.closing, this.descriptor.refd).catch(() => {});
+        continue;
+      }
+      backoff.reset();
+      yield connection;
+    }
+  }
+
+  /**
+   * Stops listening: waiting accepts reject with EBADF, iterations end, the path is removed if it
+   * is still the file that this listener made, and the socket closes. Connections that were
+   * accepted go on; those still in the backlog are reset. A second call does nothing.
+   */
+  override close(): void {
+    super.close();
+  }
+
+  #accepting(): Work {
+    this.assertOpen("accept a connection", "accept4");
+    const { descriptor } = this;
+    return {
+      owner: this,
+      attempt: () => sockets.accept(descriptor.fd),
+      fail: (negated, detail) =>
+        failure(negated, { action: ACCEPTING, syscall: "accept4", detail }),
+    };
+  }
+}
