@@ -24,16 +24,27 @@ export {
   sameAddress,
   type UnnamedAddress,
 } from "./src/address.ts";
+export { type BatchOptions, type BatchResult, ReceiveBatch, SendBatch } from "./src/batch.ts";
 export type { PeerCredentials } from "./src/credentials.ts";
+export { type BindOptions, type ReceivedInto, UnixDatagram } from "./src/datagram.ts";
 export { UnixSocketError, type UnixSocketErrorInit } from "./src/errors.ts";
 export { Fd, type OpenMode } from "./src/fd.ts";
-export { type ListenOptions, UnixListener } from "./src/listener.ts";
-export { Socket } from "./src/socket.ts";
+export { UnixListener } from "./src/listener.ts";
+export { Listener, type ListenOptions, type PathOptions } from "./src/listening.ts";
+export {
+  MessageSocket,
+  type ReceiveOptions,
+  type ReceiveSyncOptions,
+  type SendOptions,
+  type SizeOption,
+} from "./src/message_socket.ts";
+export type { Message } from "./src/messages.ts";
+export { UnixSeqpacket, UnixSeqpacketListener } from "./src/seqpacket.ts";
+export { type ShutdownHow, Socket } from "./src/socket.ts";
 export {
   type ConnectOptions,
   type ConnectSyncOptions,
   type FromOption,
-  type ShutdownHow,
   UnixStream,
 } from "./src/stream.ts";
 export type { Bytes } from "./src/transfer.ts";

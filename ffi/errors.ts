@@ -47,12 +47,12 @@ export class UnixSocketError extends Error {
   /** The C function that failed, such as `connect`. */
   readonly syscall: string;
   /** The address concerned, as text for people: a path, `@name`, or `(unnamed)`. */
-  readonly address: string | undefined;
+  declare readonly address: string | undefined;
   /**
    * For an operation on a whole buffer (`writeAllSync` and the like): how many of its bytes had
    * been transferred before it failed or timed out. Undefined elsewhere.
    */
-  readonly bytesTransferred: number | undefined;
+  declare readonly bytesTransferred: number | undefined;
 
   /** Puts the message together from its parts. */
   constructor(init: UnixSocketErrorInit, options?: ErrorOptions) {
@@ -61,7 +61,7 @@ export class UnixSocketError extends Error {
     this.code = init.code;
     this.errno = init.errno;
     this.syscall = init.syscall;
-    this.address = init.address;
-    this.bytesTransferred = init.bytesTransferred;
+    if (init.address !== undefined) this.address = init.address;
+    if (init.bytesTransferred !== undefined) this.bytesTransferred = init.bytesTransferred;
   }
 }

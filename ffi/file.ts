@@ -97,6 +97,14 @@ export function bytesReadable(fd: number): number {
   return result === -1 ? negatedErrno : count[0]!;
 }
 
+/** What of the written is not read yet, in the kernel's accounting: its memory, not its bytes. */
+export function bytesUnsent(fd: number): number {
+  const { libc, abi } = native();
+  let result;
+  do result = libc.ioctl(fd, abi.linux!.SIOCOUTQ, count); while (result === -1 && again("ioctl"));
+  return result === -1 ? negatedErrno : count[0]!;
+}
+
 /** Takes or gives back the lock of an open file; EAGAIN where somebody holds it. */
 export function flock(fd: number, operation: "lock" | "unlock"): number {
   const { libc, abi } = native();

@@ -9,6 +9,7 @@ export { checked, failure, type FailureContext, refusal } from "./call.ts";
 export { errnoName, errnoNumber } from "./errno.ts";
 export type { Watcher } from "./runtime.ts";
 export { createEpoll, type Poller } from "./epoll.ts";
+export { MessageBlock } from "./message_block.ts";
 export * as file from "./file.ts";
 export * as sockets from "./socket.ts";
 export * as sockaddr from "./sockaddr.ts";

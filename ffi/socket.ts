@@ -109,6 +109,49 @@ export function recv(fd: number, buffer: ArrayBufferView, length: number, flags:
   return result === -1 ? negatedErrno : result;
 }
 
+/** Sends to an address; never raises SIGPIPE. */
+export function sendto(
+  fd: number,
+  data: ArrayBufferView,
+  length: number,
+  flags: number,
+  to: Uint8Array,
+): number {
+  const { libc, abi } = native();
+  const all = flags | abi.constants.MSG_NOSIGNAL;
+  let result;
+  do result = libc.sendto(fd, data, length, all, to, to.length); while (
+    result === -1 && again("sendto")
+  );
+  return result === -1 ? negatedErrno : result;
+}
+
+/** Where {@linkcode recvfrom} leaves the sender's address. */
+export interface ReceivedFrom {
+  readonly name: Uint8Array;
+  /** What the kernel reported; 0 for a sender without an address. */
+  nameLength: number;
+}
+
+/** Receives, with the sender's address. */
+export function recvfrom(
+  fd: number,
+  buffer: ArrayBufferView,
+  length: number,
+  flags: number,
+  from: ReceivedFrom,
+): number {
+  const { libc } = native();
+  let result;
+  do {
+    lengthWord[0] = from.name.length;
+    result = libc.recvfrom(fd, buffer, length, flags, from.name, lengthWord);
+  } while (result === -1 && again("recvfrom"));
+  if (result === -1) return negatedErrno;
+  from.nameLength = lengthWord[0]!;
+  return result;
+}
+
 /** An integer option. */
 export function getsockopt(fd: number, level: number, name: number): number {
   const { libc } = native();
@@ -160,6 +203,17 @@ export function socketName(
     result = libc[which](fd, buffer, lengthWord);
   } while (result === -1 && again(which));
   return result === -1 ? negatedErrno : lengthWord[0]!;
+}
+
+/** Ends a datagram socket's connection: connect(2) to AF_UNSPEC. */
+export function disconnect(fd: number): number {
+  const { libc, abi } = native();
+  const { size, fields } = abi.layouts.sockaddr_un;
+  const unspecified = new DataView(new ArrayBuffer(size));
+  putField(unspecified, fields.sun_family, abi.constants.AF_UNSPEC);
+  let result;
+  do result = libc.connect(fd, unspecified, 16); while (result === -1 && again("connect"));
+  return result === -1 ? negatedErrno : result;
 }
 
 let pollEntry: DataView | undefined;

@@ -16,7 +16,9 @@ export function putField(view: DataView, [offset, width]: Field, value: number):
     case 4:
       return view.setUint32(offset, value, true);
     case 8:
-      return view.setBigUint64(offset, BigInt(value), true);
+      // Two halves: a BigInt would be allocated for each.
+      view.setUint32(offset, value >>> 0, true);
+      return view.setUint32(offset + 4, Math.floor(value / 2 ** 32), true);
     default:
       throw new RangeError(`Cannot write a member of ${width} bytes as an integer`);
   }
@@ -32,7 +34,7 @@ export function takeField(view: DataView, [offset, width]: Field): number {
     case 4:
       return view.getUint32(offset, true);
     case 8:
-      return Number(view.getBigUint64(offset, true));
+      return view.getUint32(offset, true) + view.getUint32(offset + 4, true) * 2 ** 32;
     default:
       throw new RangeError(`Cannot read a member of ${width} bytes as an integer`);
   }

@@ -36,6 +36,8 @@ const IO_ERRNOS = [
   ...["EPERM", "EACCES", "ENOENT", "EPROTOTYPE", "ETOOMANYREFS", "ESRCH", "EOPNOTSUPP"],
 ] as const;
 
+const PATH_ERRNOS = ["ENOTDIR", "ELOOP", "ENAMETOOLONG", "EROFS", "EIO"] as const;
+
 export const symbols = {
   // int socket(int domain, int type, int protocol)
   socket: { args: ["i32", "i32", "i32"], result: "i32" },
@@ -71,6 +73,34 @@ export const symbols = {
   send: { args: ["i32", "buffer", "u32", "i32"], result: "i32", errnos: IO_ERRNOS },
   // ssize_t recv(int fd, void *buf, size_t len, int flags)
   recv: { args: ["i32", "buffer", "u32", "i32"], result: "i32", errnos: IO_ERRNOS },
+  // ssize_t sendto(int fd, const void *buf, size_t len, int flags, const struct sockaddr *to, socklen_t tolen)
+  sendto: {
+    args: ["i32", "buffer", "u32", "i32", "buffer", "u32"],
+    result: "i32",
+    errnos: [...IO_ERRNOS, ...PATH_ERRNOS],
+  },
+  // ssize_t recvfrom(int fd, void *buf, size_t len, int flags, struct sockaddr *from, socklen_t *fromlen)
+  recvfrom: {
+    args: ["i32", "buffer", "u32", "i32", "buffer", "buffer"],
+    result: "i32",
+    errnos: IO_ERRNOS,
+  },
+  // ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
+  recvmsg: { args: ["i32", "buffer", "i32"], result: "i32", errnos: IO_ERRNOS },
+  // int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
+  sendmmsg: {
+    args: ["i32", "buffer", "u32", "i32"],
+    result: "i32",
+    os: "linux",
+    errnos: [...IO_ERRNOS, ...PATH_ERRNOS],
+  },
+  // int recvmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags, struct timespec *timeout)
+  recvmmsg: {
+    args: ["i32", "buffer", "u32", "i32", "nullable"],
+    result: "i32",
+    os: "linux",
+    errnos: IO_ERRNOS,
+  },
   // int poll(struct pollfd *fds, nfds_t n, int timeout)
   poll: { args: ["buffer", "u32", "i32"], result: "i32" },
   // int epoll_create1(int flags)

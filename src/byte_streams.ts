@@ -86,3 +86,18 @@ export function writableOver(
     },
   });
 }
+
+/** A readable stream of whole messages; `cancel` is called when it is cancelled. */
+export function messagesOver<T>(
+  receive: () => Promise<T | null>,
+  cancel: () => void,
+): ReadableStream<T> {
+  return new ReadableStream<T>({
+    async pull(controller) {
+      const message = await receive();
+      if (message === null) controller.close();
+      else controller.enqueue(message);
+    },
+    cancel,
+  }, { highWaterMark: 0 });
+}

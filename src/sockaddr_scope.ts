@@ -4,8 +4,8 @@
  * @module
  */
 
-import { file, native, sockaddr } from "../ffi/mod.ts";
-import { type Address, pathBytes } from "./address.ts";
+import { file, native, refusal, sockaddr } from "../ffi/mod.ts";
+import { type Address, formatAddress, pathBytes, quote } from "./address.ts";
 
 const SLASH = 0x2f;
 const encoder = new TextEncoder();
@@ -57,4 +57,27 @@ export function withPeerSockaddr(
   } finally {
     file.close(fd);
   }
+}
+
+/**
+ * The packed form of an address whose path fits as it is.
+ *
+ * @throws {UnixSocketError} ENAMETOOLONG for a longer path, EINVAL for the unnamed address
+ */
+export function packPlain(address: Address): Uint8Array {
+  const layout = native().abi.layouts.sockaddr_un;
+  const refuse = (code: string, detail: string) =>
+    refusal(code, {
+      action: `Cannot send to ${quote(address)}`,
+      syscall: "sendto",
+      address: formatAddress(address),
+      detail,
+    });
+  if (address.kind === "unnamed") throw refuse("EINVAL", "it has no name to send to");
+  if (address.kind === "abstract") return sockaddr.packAbstract(layout, address.name);
+  const path = pathBytes(address);
+  if (path.length > longestPlainPath()) {
+    throw refuse("ENAMETOOLONG", `at most ${longestPlainPath()} bytes fit here`);
+  }
+  return sockaddr.packPathname(layout, path);
 }

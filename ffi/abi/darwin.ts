@@ -69,6 +69,21 @@ export const darwinLayouts: Layouts = {
     fields: { sun_len: [0, 1], sun_family: [1, 1], sun_path: [2, 104] },
   },
   pollfd: { size: 8, fields: { fd: [0, 4], events: [4, 2], revents: [6, 2] } },
+  iovec: { size: 16, fields: { iov_base: [0, 8], iov_len: [8, 8] } },
+  msghdr: {
+    size: 48,
+    fields: {
+      msg_name: [0, 8],
+      msg_namelen: [8, 4],
+      msg_iov: [16, 8],
+      msg_iovlen: [24, 4],
+      msg_control: [32, 8],
+      msg_controllen: [40, 4],
+      msg_flags: [44, 4],
+    },
+  },
+  cmsghdr: { size: 12, fields: { cmsg_len: [0, 4], cmsg_level: [4, 4], cmsg_type: [8, 4] } },
+  mmsghdr: null,
   epoll_event: null,
   ucred: null,
   stat: {

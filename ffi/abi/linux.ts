@@ -118,6 +118,23 @@ export const linuxLayouts = {
     fields: { sun_family: [0, 2], sun_path: [2, 108] },
   },
   pollfd: { size: 8, fields: { fd: [0, 4], events: [4, 2], revents: [6, 2] } },
+  iovec: { size: 16, fields: { iov_base: [0, 8], iov_len: [8, 8] } },
+  // musl declares msg_iovlen, msg_controllen and cmsg_len as 4 bytes with 4 of padding behind; the
+  // kernel sees 8. Written as 8 with a small value, both see the same.
+  msghdr: {
+    size: 56,
+    fields: {
+      msg_name: [0, 8],
+      msg_namelen: [8, 4],
+      msg_iov: [16, 8],
+      msg_iovlen: [24, 8],
+      msg_control: [32, 8],
+      msg_controllen: [40, 8],
+      msg_flags: [48, 4],
+    },
+  },
+  cmsghdr: { size: 16, fields: { cmsg_len: [0, 8], cmsg_level: [8, 4], cmsg_type: [12, 4] } },
+  mmsghdr: { size: 64, fields: { msg_hdr: [0, 56], msg_len: [56, 4] } },
   ucred: { size: 12, fields: { pid: [0, 4], uid: [4, 4], gid: [8, 4] } },
 } as const;
 

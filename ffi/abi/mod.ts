@@ -34,6 +34,18 @@ export interface Layouts {
   readonly pollfd: Layout<"fd" | "events" | "revents">;
   readonly epoll_event: Layout<"events" | "data"> | null;
   readonly ucred: Layout<"pid" | "uid" | "gid"> | null;
+  readonly iovec: Layout<"iov_base" | "iov_len">;
+  readonly msghdr: Layout<
+    | "msg_name"
+    | "msg_namelen"
+    | "msg_iov"
+    | "msg_iovlen"
+    | "msg_control"
+    | "msg_controllen"
+    | "msg_flags"
+  >;
+  readonly cmsghdr: Layout<"cmsg_len" | "cmsg_level" | "cmsg_type">;
+  readonly mmsghdr: Layout<"msg_hdr" | "msg_len"> | null;
   readonly stat: Layout<
     "st_dev" | "st_ino" | "st_mode" | "st_nlink" | "st_uid" | "st_gid" | "st_size"
   >;

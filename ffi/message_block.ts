@@ -1,0 +1,142 @@
+/**
+ * Memory for a number of messages, laid out once: headers, addresses, control messages and data in
+ * one block whose address is known, so that sending and receiving allocate nothing.
+ * @module
+ */
+
+import { again, negatedErrno } from "./call.ts";
+import { aligned, MessageHeader, NAME_ROOM } from "./msghdr.ts";
+import { native } from "./native.ts";
+import { takeField } from "./struct.ts";
+
+/** How much room a block has. */
+export interface BlockSize {
+  /** How many messages. */
+  messages: number;
+  /** Bytes of data in all, shared evenly when receiving and as it comes when sending. */
+  data: number;
+  /** Bytes of control messages for each message, when receiving. */
+  control: number;
+}
+
+/** A block of messages. */
+export class MessageBlock {
+  readonly #size: BlockSize;
+  readonly #view: DataView;
+  readonly #memory: Uint8Array<ArrayBuffer>;
+  readonly #headers: MessageHeader[] = [];
+  readonly #headerSize: number;
+  readonly #namesAt: number;
+  readonly #dataAt: number;
+  /** Bytes of data that one received message may fill. */
+  readonly room: number;
+
+  constructor(size: BlockSize) {
+    const { abi, runtime } = native();
+    const { layouts } = abi;
+    const count = size.messages;
+    this.#size = size;
+    this.#headerSize = layouts.mmsghdr!.size;
+    const iovecsAt = aligned(this.#headerSize * count);
+    this.#namesAt = aligned(iovecsAt + layouts.iovec.size * count);
+    const controlsAt = aligned(this.#namesAt + NAME_ROOM * count);
+    const controlRoom = aligned(size.control);
+    this.#dataAt = aligned(controlsAt + controlRoom * count);
+    this.room = Math.floor(size.data / count);
+    const buffer = new ArrayBuffer(this.#dataAt + size.data);
+    this.#view = new DataView(buffer);
+    this.#memory = new Uint8Array(buffer);
+    const base = runtime.addressOf(this.#memory);
+    for (let i = 0; i < count; i++) {
+      this.#headers.push(
+        new MessageHeader(this.#view, base, layouts, {
+          header: i * this.#headerSize,
+          iovec: iovecsAt + i * layouts.iovec.size,
+          name: this.#namesAt + i * NAME_ROOM,
+          control: controlsAt + i * controlRoom,
+          controlRoom: size.control,
+          data: this.#dataAt + i * this.room,
+          dataRoom: this.room,
+        }),
+      );
+    }
+  }
+
+  /** The data of all messages: what is sent is written here first. */
+  get data(): Uint8Array<ArrayBuffer> {
+    return this.#memory.subarray(this.#dataAt);
+  }
+
+  /** Where message `i` begins when receiving, in {@linkcode data}. */
+  dataStart(i: number): number {
+    return i * this.room;
+  }
+
+  /** The sender's address as the kernel wrote it; its real length is `nameLength(i)`. */
+  name(i: number): Uint8Array<ArrayBuffer> {
+    const start = this.#namesAt + i * NAME_ROOM;
+    return this.#memory.subarray(start, start + NAME_ROOM);
+  }
+
+  nameLength(i: number): number {
+    return this.#headers[i]!.nameLength;
+  }
+
+  controlLength(i: number): number {
+    return this.#headers[i]!.controlLength;
+  }
+
+  flags(i: number): number {
+    return this.#headers[i]!.flags;
+  }
+
+  /** The length of message `i` of a batch, which exceeds the room where it was truncated. */
+  length(i: number): number {
+    const [offset, width] = native().abi.layouts.mmsghdr!.fields.msg_len;
+    return takeField(this.#view, [i * this.#headerSize + offset, width]);
+  }
+
+  /** Describes message `i` for sending: a part of {@linkcode data}, and where to. */
+  describe(i: number, start: number, length: number, sockaddr: Uint8Array | null): void {
+    this.#headers[i]!.setData(this.#dataAt + start, length);
+    this.#headers[i]!.setDestination(sockaddr);
+  }
+
+  /** recvmsg(2) into message 0: the real length, or a negated errno. */
+  receiveOne(fd: number, flags: number): number {
+    const { libc, abi } = native();
+    const all = flags | abi.constants.MSG_TRUNC | abi.linux!.MSG_CMSG_CLOEXEC;
+    let result;
+    do {
+      this.#headers[0]!.makeRoom();
+      result = libc.recvmsg(fd, this.#memory, all);
+    } while (result === -1 && again("recvmsg"));
+    return result === -1 ? negatedErrno : result;
+  }
+
+  /** recvmmsg(2) into up to `most` messages: how many came, or a negated errno. */
+  receiveMany(fd: number, most: number): number {
+    const { libc, abi } = native();
+    const flags = abi.constants.MSG_TRUNC | abi.constants.MSG_DONTWAIT |
+      abi.linux!.MSG_CMSG_CLOEXEC;
+    const count = Math.min(most, this.#size.messages);
+    for (let i = 0; i < count; i++) this.#headers[i]!.makeRoom();
+    let result;
+    do result = libc.recvmmsg(fd, this.#memory, count, flags, null); while (
+      result === -1 && again("recvmmsg")
+    );
+    return result === -1 ? negatedErrno : result;
+  }
+
+  /** sendmmsg(2) of the messages from `first` up to `end`: how many left, or a negated errno. */
+  sendMany(fd: number, first: number, end: number): number {
+    const { libc, abi } = native();
+    const headers = first === 0 ? this.#memory : this.#memory.subarray(first * this.#headerSize);
+    const flags = abi.constants.MSG_NOSIGNAL;
+    let result;
+    do result = libc.sendmmsg(fd, headers, end - first, flags); while (
+      result === -1 && again("sendmmsg")
+    );
+    return result === -1 ? negatedErrno : result;
+  }
+}

@@ -1,0 +1,220 @@
+/**
+ * Many messages by one system call, through memory that is laid out once.
+ * @module
+ */
+
+import { MessageBlock } from "../ffi/mod.ts";
+import { type Address, type AddressLike, parseAddress } from "./address.ts";
+import { isEnd, type Message, messageAt, senderAt, TIMESTAMP_ROOM } from "./messages.ts";
+import { packPlain } from "./sockaddr_scope.ts";
+import type { Bytes } from "./transfer.ts";
+import { asBytes, checkInteger, checkOptions } from "./validate.ts";
+
+/** How much room a batch has. */
+export interface BatchOptions {
+  /** The most messages, from 1 to 1,024; 64 without it. */
+  messages?: number | undefined;
+  /** Bytes of data for each message; 2,048 without it. */
+  size?: number | undefined;
+}
+
+const MOST_MESSAGES = 1024;
+const DEFAULT_MESSAGES = 64;
+const DEFAULT_MESSAGE_SIZE = 2048;
+
+function makeBlock(options: BatchOptions | undefined, control: number) {
+  checkOptions(options);
+  const messages = checkInteger(
+    options?.messages ?? DEFAULT_MESSAGES,
+    "a number of messages",
+    1,
+    MOST_MESSAGES,
+  );
+  const size = checkInteger(options?.size ?? DEFAULT_MESSAGE_SIZE, "a message size", 1, 0x100_0000);
+  return { messages, size, block: new MessageBlock({ messages, data: messages * size, control }) };
+}
+
+/**
+ * Messages to be sent together. Filled, sent, cleared and filled again, it allocates nothing.
+ *
+ * @example
+ * ```ts
+ * import { SendBatch, UnixDatagram } from "@afunix/afunix";
+ *
+ * using socket = UnixDatagram.unbound().connect("/run/statsd.sock");
+ * const batch = new SendBatch();
+ * for (const name of ["a", "b"]) batch.add(new TextEncoder().encode(`${name}:1|c`));
+ * const { sent, error } = await socket.sendMany(batch);
+ * console.log(sent, error);
+ * ```
+ */
+export class SendBatch {
+  /** @ignore */
+  readonly block: MessageBlock;
+  /** How many messages it can hold. */
+  readonly capacity: number;
+  readonly #dataCapacity: number;
+  #count = 0;
+  #used = 0;
+  #addressed = false;
+
+  /** Lays out the memory: `messages` times `size` bytes, shared by all messages. */
+  constructor(options?: BatchOptions) {
+    const { messages, size, block } = makeBlock(options, 0);
+    this.block = block;
+    this.capacity = messages;
+    this.#dataCapacity = messages * size;
+  }
+
+  /** How many messages it holds. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Whether any message has a destination of its own. */
+  get addressed(): boolean {
+    return this.#addressed;
+  }
+
+  /**
+   * Copies a message into the batch.
+   *
+   * @param to where it goes; without it, to the socket's peer. A path has to fit into a
+   * sockaddr_un here (107 bytes).
+   * @returns false, and the batch unchanged, where the messages or the bytes are full
+   * @throws {RangeError} for a message larger than the whole batch
+   */
+  add(data: Bytes, to?: AddressLike): boolean {
+    const bytes = asBytes(data, "a message");
+    if (bytes.length > this.#dataCapacity) {
+      throw new RangeError(
+        `Cannot add a message of ${bytes.length} bytes: the batch holds ${this.#dataCapacity}`,
+      );
+    }
+    const packed = to === undefined ? null : packPlain(parseAddress(to, "connect"));
+    if (this.#count === this.capacity) return false;
+    if (this.#used + bytes.length > this.#dataCapacity) return false;
+    this.block.data.set(bytes, this.#used);
+    this.block.describe(this.#count, this.#used, bytes.length, packed);
+    this.#count++;
+    this.#used += bytes.length;
+    if (packed !== null) this.#addressed = true;
+    return true;
+  }
+
+  /** Empties the batch. Not while it is being sent. */
+  clear(): void {
+    this.#count = 0;
+    this.#used = 0;
+    this.#addressed = false;
+  }
+}
+
+/** What became of a batch. */
+export interface BatchResult {
+  /** How many messages left, from the first on. */
+  sent: number;
+  /**
+   * What stopped the rest, or null where all left: a UnixSocketError for message number `sent`, or
+   * the reason of the signal.
+   */
+  error: unknown;
+}
+
+/**
+ * Room for messages that are received together, used again for each call.
+ *
+ * @example
+ * ```ts
+ * import { ReceiveBatch, UnixDatagram } from "@afunix/afunix";
+ *
+ * using socket = UnixDatagram.bind("/run/statsd.sock");
+ * const batch = new ReceiveBatch({ messages: 256, size: 1500 });
+ * const count = await socket.receiveMany(batch);
+ * for (let i = 0; i < count; i++) console.log(new TextDecoder().decode(batch.data(i)));
+ * ```
+ */
+export class ReceiveBatch implements Iterable<Message> {
+  /** @ignore */
+  readonly block: MessageBlock;
+  /** How many messages it can hold. */
+  readonly capacity: number;
+  /** How many bytes of one message it can hold; more are cut off. */
+  readonly size: number;
+  #count = 0;
+
+  /** Lays out the memory: `messages` times `size` bytes, `size` for each message. */
+  constructor(options?: BatchOptions) {
+    const { messages, size, block } = makeBlock(options, TIMESTAMP_ROOM);
+    this.block = block;
+    this.capacity = messages;
+    this.size = size;
+  }
+
+  /** How many messages the last call received. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The bytes of message `i`: a view of the batch's own memory, valid until the next call. */
+  data(i: number): Uint8Array<ArrayBuffer> {
+    this.#check(i);
+    const start = this.block.dataStart(i);
+    return this.block.data.subarray(start, start + Math.min(this.block.length(i), this.size));
+  }
+
+  /** How long message `i` really was. */
+  length(i: number): number {
+    this.#check(i);
+    return this.block.length(i);
+  }
+
+  /** Whether message `i` was longer than there was room for. */
+  truncated(i: number): boolean {
+    return this.length(i) > this.size;
+  }
+
+  /** Who sent message `i`. */
+  from(i: number): Address {
+    this.#check(i);
+    return senderAt(this.block, i);
+  }
+
+  /** The messages, each copied out of the batch. */
+  *[Symbol.iterator](): IterableIterator<Message> {
+    for (let i = 0; i < this.#count; i++) {
+      yield messageAt(this.block, i, this.block.length(i), this.size);
+    }
+  }
+
+  /**
+   * Receives what is there; how many messages, 0 at the end, or a negated errno.
+   * @ignore
+   */
+  fill(fd: number, canEnd: boolean): number {
+    this.#count = 0;
+    let count = this.block.receiveMany(fd, this.capacity);
+    if (count <= 0) return count;
+    // At the end the kernel fills every place with the same nothing.
+    while (canEnd && count > 0 && isEnd(this.block, count - 1, this.block.length(count - 1))) {
+      count--;
+    }
+    return this.#count = count;
+  }
+
+  #check(i: number): void {
+    checkInteger(i, "a message's index", 0, this.#count - 1);
+  }
+}
+
+/** The messages of an array in batches as large as need be. */
+export function batchesOf(messages: readonly Bytes[]): SendBatch {
+  const views = messages.map((message) => asBytes(message, "a message"));
+  const total = views.reduce((sum, view) => sum + view.length, 0);
+  const batch = new SendBatch({
+    messages: checkInteger(messages.length, "a number of messages", 1, MOST_MESSAGES),
+    size: Math.max(1, Math.ceil(total / messages.length)),
+  });
+  for (const view of views) batch.add(view);
+  return batch;
+}

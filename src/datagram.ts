@@ -1,0 +1,456 @@
+/**
+ * Datagram sockets.
+ * @module
+ */
+
+import { checked, errnoNumber, failure, native, refusal, sockets } from "../ffi/mod.ts";
+import {
+  type Address,
+  addressKey,
+  type AddressLike,
+  formatAddress,
+  parseAddress,
+  quote,
+} from "./address.ts";
+import { messagesOver } from "./byte_streams.ts";
+import { Descriptor } from "./descriptor.ts";
+import { Destinations } from "./destinations.ts";
+import { type Work, wouldBlock, YIELD } from "./lane.ts";
+import { type Bound, createBound, type PathOptions } from "./listening.ts";
+import {
+  MessageSocket,
+  type ReceiveOptions,
+  type ReceiveSyncOptions,
+  type SendOptions,
+} from "./message_socket.ts";
+import { type Message, sender } from "./messages.ts";
+import { Backoff } from "./pause.ts";
+import { packPlain, withPeerSockaddr } from "./sockaddr_scope.ts";
+import { adoptSocket, createSocket, type ShutdownHow } from "./socket.ts";
+import { type Bytes, timedOut } from "./transfer.ts";
+import {
+  asBytes,
+  type AsyncOptions,
+  checkDeadline,
+  checkSignal,
+  type SyncOptions,
+} from "./validate.ts";
+
+/** Options of {@linkcode UnixDatagram.bind}. */
+export type BindOptions = PathOptions;
+
+/** What was received into a buffer of the caller's. */
+export interface ReceivedInto {
+  /** How many bytes of the buffer were filled. */
+  bytes: number;
+  /** How long the message really was. */
+  length: number;
+  /** Whether the buffer was too small; the rest of the message is lost. */
+  truncated: boolean;
+  /** The sender's address: unnamed where it did not bind. */
+  from: Address;
+}
+
+/** How many packed destinations a socket keeps, so that sending to one again need not pack it. */
+const MOST_DESTINATIONS = 64;
+
+interface Destination {
+  address: Address;
+  /** Null for a path that is too long: it is opened for each message. */
+  packed: Uint8Array | null;
+  key: string;
+}
+
+/**
+ * A datagram socket (SOCK_DGRAM): messages that arrive whole, in order and, unlike UDP's, always.
+ * An empty message is a message. There is no end: a peer that goes away is not noticed before the
+ * next sending.
+ *
+ * Sending and receiving never wait for each other.
+ *
+ * @example
+ * ```ts
+ * import { UnixDatagram } from "@afunix/afunix";
+ *
+ * using server = UnixDatagram.bind("/run/time.sock");
+ * for await (const { data, from } of server) {
+ *   console.log(new TextDecoder().decode(data));
+ *   if (from.kind !== "unnamed") await server.sendTo(new TextEncoder().encode("ACK"), from);
+ * }
+ * ```
+ *
+ * See unix(7), socket(2).
+ */
+export class UnixDatagram extends MessageSocket {
+  readonly #lines = new Destinations();
+  readonly #destinations = new Map<string, Destination>();
+  readonly #received = { name: new Uint8Array(new ArrayBuffer(128)), nameLength: 0 };
+  #readEnded = false;
+
+  private constructor({ descriptor, localAddr }: Bound) {
+    super(descriptor, localAddr);
+  }
+
+  /**
+   * A socket with an address, at which others can reach it (bind(2)).
+   *
+   * @param address a path of any length on Linux, an abstract name, or `{ kind: "unnamed" }` for an
+   * abstract name that the kernel chooses
+   * @throws {UnixSocketError} EADDRINUSE: somebody receives there, or it is no socket. ENOENT,
+   * ENOTDIR, EACCES, EROFS, EINVAL, ENAMETOOLONG, EMFILE
+   * @throws {TypeError|RangeError} for arguments that make no sense
+   */
+  static override bind(address: AddressLike, options?: BindOptions): UnixDatagram {
+    return new UnixDatagram(createBound(native().abi.constants.SOCK_DGRAM, address, options));
+  }
+
+  /**
+   * A socket without an address: it can send, and nobody can answer it.
+   *
+   * @throws {UnixSocketError} EMFILE, ENFILE
+   */
+  static unbound(): UnixDatagram {
+    const type = native().abi.constants.SOCK_DGRAM;
+    const fd = createSocket(type, "Cannot create a datagram socket", { kind: "unnamed" });
+    return new UnixDatagram({ descriptor: new Descriptor(fd), localAddr: null });
+  }
+
+  /**
+   * Two sockets that are connected to each other, both unnamed (socketpair(2)).
+   *
+   * @throws {UnixSocketError} EMFILE, ENFILE; nothing is left open then
+   */
+  static pair(): [UnixDatagram, UnixDatagram] {
+    const ends: [number, number] = [-1, -1];
+    checked(sockets.socketpair(native().abi.constants.SOCK_DGRAM, ends), {
+      action: "Cannot create a pair of sockets",
+      syscall: "socketpair",
+    });
+    const make = (fd: number) =>
+      new UnixDatagram({ descriptor: new Descriptor(fd), localAddr: null });
+    return [make(ends[0]), make(ends[1])];
+  }
+
+  /**
+   * Takes over a descriptor that is a datagram socket. It becomes non-blocking, also for others
+   * that share it, and close-on-exec.
+   *
+   * @throws {RangeError} for what is no descriptor number
+   * @throws {UnixSocketError} EBADF, ENOTSOCK, EPROTOTYPE: not a Unix datagram socket. The
+   * descriptor then stays the caller's.
+   */
+  static fromFd(fd: number): UnixDatagram {
+    const adopted = adoptSocket(fd, native().abi.constants.SOCK_DGRAM, "UnixDatagram");
+    return new UnixDatagram({ descriptor: new Descriptor(adopted), localAddr: null });
+  }
+
+  /**
+   * Sets the peer: where {@linkcode send} sends to, and the only one to receive from (connect(2)).
+   * Sending to a connected peer that is full waits for an event instead of trying again. May be
+   * called again for another peer, which discards what has arrived from the former.
+   *
+   * @throws {UnixSocketError} ENOENT, ECONNREFUSED: nobody receives there. EACCES. EPROTOTYPE: a
+   * socket of another type. EPERM: it is connected to somebody else. EINVAL. EBADF once closed.
+   */
+  connect(address: AddressLike): this {
+    this.assertOpen("connect", "connect");
+    const parsed = parseAddress(address, "connect");
+    const result = parsed.kind === "unnamed"
+      ? -errnoNumber("EINVAL")
+      : withPeerSockaddr(parsed, (packed) => sockets.connect(this.fd, packed));
+    checked(result, {
+      action: `Cannot connect to ${quote(parsed)}`,
+      syscall: "connect",
+      address: formatAddress(parsed),
+    });
+    return this;
+  }
+
+  /**
+   * Forgets the peer (connect(2) to AF_UNSPEC): receives from everybody again.
+   *
+   * @throws {UnixSocketError} EBADF once closed
+   */
+  disconnect(): this {
+    this.assertOpen("disconnect", "connect");
+    checked(sockets.disconnect(this.fd), { action: "Cannot disconnect", syscall: "connect" });
+    return this;
+  }
+
+  /**
+   * The peer's address (getpeername(2)), or null while there is no peer. The kernel drops the peer
+   * when a sending finds that it is gone.
+   *
+   * @throws {UnixSocketError} EBADF once closed
+   */
+  get remoteAddr(): Address | null {
+    try {
+      return this.readAddress("getpeername");
+    } catch (error) {
+      if ((error as { code?: string }).code === "ENOTCONN") return null;
+      throw error;
+    }
+  }
+
+  /**
+   * Sends one message to an address, whole or not at all (sendto(2), MSG_NOSIGNAL).
+   *
+   * While the receiver is full this tries again, first after 1 and at last every 64 milliseconds:
+   * no event tells of room there. {@linkcode connect} for speed. Messages to one address leave in
+   * the order of the calls.
+   *
+   * @throws {UnixSocketError} ENOENT, ECONNREFUSED: nobody receives there. EACCES. EMSGSIZE.
+   * EPROTOTYPE: a socket of another type. EPERM: the receiver is connected to somebody else. EPIPE:
+   * it has ended its reading. EAGAIN with `dontWait`. EBADF: closed, also while this waited.
+   */
+  async sendTo(data: Bytes, to: AddressLike, options?: SendOptions): Promise<void> {
+    const view = asBytes(data, "a message");
+    const signal = checkSignal(options);
+    const destination = this.#destination(to);
+    const work = this.#sendingTo(view, destination);
+    const { key } = destination;
+    let result = this.#lines.waits(key) ? wouldBlock() : work.attempt();
+    if (result === wouldBlock() && !options?.dontWait) {
+      result = await this.#inLine(key, work, signal);
+    }
+    if (result < 0) throw work.fail(result);
+  }
+
+  /**
+   * {@linkcode sendTo}, blocking the thread. May overtake messages to the same address that wait.
+   *
+   * @throws {UnixSocketError} as `sendTo` does, and ETIMEDOUT
+   */
+  sendToSync(data: Bytes, to: AddressLike, options?: SyncOptions): void {
+    const view = asBytes(data, "a message");
+    const deadline = checkDeadline(options);
+    this.#trySync(this.#sendingTo(view, this.#destination(to)), deadline, "sendto");
+  }
+
+  /**
+   * The next message, waiting while there is none (recvmsg(2)).
+   *
+   * @throws {UnixSocketError} ECONNRESET: the peer connected elsewhere. ESHUTDOWN: this socket has
+   * ended its reading and nothing is left. EBADF: closed, also while this waited.
+   */
+  async receive(options?: ReceiveOptions): Promise<Message> {
+    return this.#message(await this.receiveMessage(options, false));
+  }
+
+  /**
+   * {@linkcode receive}, blocking the thread.
+   *
+   * @throws {UnixSocketError} as `receive` does, and ETIMEDOUT
+   */
+  receiveSync(options?: ReceiveSyncOptions): Message {
+    return this.#message(this.receiveMessageSync(options, false));
+  }
+
+  /** {@linkcode receive} without taking the message away (MSG_PEEK). */
+  async peek(options?: ReceiveOptions): Promise<Message> {
+    return this.#message(await this.receiveMessage(options, true));
+  }
+
+  /** {@linkcode peek}, blocking the thread. */
+  peekSync(options?: ReceiveSyncOptions): Message {
+    return this.#message(this.receiveMessageSync(options, true));
+  }
+
+  /**
+   * The next message into a buffer of the caller's, without a copy (recvfrom(2)).
+   *
+   * @throws {UnixSocketError} as `receive` does
+   */
+  async receiveInto(buffer: Bytes, options?: AsyncOptions): Promise<ReceivedInto> {
+    const view = asBytes(buffer, "a buffer to receive into");
+    const signal = checkSignal(options);
+    const work = this.#receivingInto(view);
+    const result = this.descriptor.reading.run(work, signal);
+    if (typeof result !== "number") await result;
+    return work.received!;
+  }
+
+  /**
+   * {@linkcode receiveInto}, blocking the thread.
+   *
+   * @throws {UnixSocketError} as `receive` does, and ETIMEDOUT
+   */
+  receiveIntoSync(buffer: Bytes, options?: SyncOptions): ReceivedInto {
+    const view = asBytes(buffer, "a buffer to receive into");
+    const deadline = checkDeadline(options);
+    const work = this.#receivingInto(view);
+    const expired = () => timedOut("Cannot receive", "recvfrom");
+    this.descriptor.reading.runSync(work, deadline, expired);
+    return work.received!;
+  }
+
+  override shutdown(how: ShutdownHow): void {
+    super.shutdown(how);
+    if (how !== "write") this.#readEnded = true;
+  }
+
+  /** The messages as a web stream. Cancelling it closes the socket. */
+  get readable(): ReadableStream<Message> {
+    return messagesOver(() => this.#messageOrEnd(), () => this.close());
+  }
+
+  /** A web stream each of whose chunks is sent to the peer as one message. */
+  get writable(): WritableStream<Bytes> {
+    return new WritableStream({ write: (chunk) => this.send(chunk) });
+  }
+
+  /** The messages, until the socket closes. Leaving the loop leaves it open. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Message, void, void> {
+    for (;;) {
+      const message = await this.#messageOrEnd();
+      if (message === null) return;
+      yield message;
+    }
+  }
+
+  /** @ignore */
+  protected override get canEnd(): boolean {
+    return this.#readEnded;
+  }
+
+  /** @ignore */
+  protected override async runSend(
+    work: Work,
+    signal: AbortSignal | undefined,
+    addressed: boolean,
+  ): Promise<void> {
+    if (!addressed) return await super.runSend(work, signal, addressed);
+    const result = await this.#inLine("batch", work, signal);
+    if (result < 0) throw work.fail(result);
+  }
+
+  /** @ignore */
+  protected override runSendSync(work: Work, deadline: number, addressed: boolean): void {
+    if (addressed) this.#trySync(work, deadline, "sendmmsg");
+    else super.runSendSync(work, deadline, addressed);
+  }
+
+  /** Waits in a line for room at a destination; closing the socket ends the wait. */
+  async #inLine(key: string, work: Work, signal: AbortSignal | undefined): Promise<number> {
+    const { closing } = this;
+    const either = signal === undefined ? closing : AbortSignal.any([signal, closing]);
+    const attempt = () => {
+      const result = work.attempt();
+      return result === YIELD ? wouldBlock() : result;
+    };
+    try {
+      return await this.#lines.send(key, attempt, either, () => this.descriptor.refd);
+    } catch (error) {
+      if (!closing.aborted) throw error;
+      throw work.fail(-errnoNumber("EBADF"), "the descriptor was closed");
+    }
+  }
+
+  #trySync(work: Work, deadline: number, syscall: string): void {
+    const backoff = new Backoff();
+    for (;;) {
+      const result = work.attempt();
+      if (result >= 0) return;
+      if (result === YIELD) continue;
+      if (result !== wouldBlock()) throw work.fail(result);
+      if (!backoff.block(deadline)) throw timedOut("Cannot send", syscall);
+    }
+  }
+
+  #destination(to: AddressLike): Destination {
+    if (typeof to === "string") {
+      const known = this.#destinations.get(to);
+      if (known !== undefined) return known;
+    }
+    const address = parseAddress(to, "connect");
+    const long = address.kind === "pathname" && !fits(address);
+    const key = addressKey(address);
+    const destination = { address, packed: long ? null : packPlain(address), key };
+    if (typeof to === "string") {
+      if (this.#destinations.size === MOST_DESTINATIONS) this.#destinations.clear();
+      this.#destinations.set(to, destination);
+    }
+    return destination;
+  }
+
+  #sendingTo(view: Uint8Array, { address, packed }: Destination): Work {
+    this.assertOpen("send", "sendto");
+    const { descriptor } = this;
+    const expected = view.byteLength;
+    const send = (to: Uint8Array) => sockets.sendto(descriptor.fd, view, expected, 0, to);
+    return {
+      owner: this,
+      attempt() {
+        if (view.byteLength !== expected) {
+          throw new TypeError("Cannot send: the message was detached or resized while it waited");
+        }
+        return packed === null ? withPeerSockaddr(address, send) : send(packed);
+      },
+      fail: (negated, detail) =>
+        failure(negated, {
+          action: `Cannot send to ${quote(address)}`,
+          syscall: "sendto",
+          address: formatAddress(address),
+          detail,
+        }),
+    };
+  }
+
+  #receivingInto(view: Uint8Array): Work & { received: ReceivedInto | null } {
+    this.assertOpen("receive", "recvfrom");
+    const { descriptor } = this;
+    const received = this.#received;
+    const { MSG_TRUNC } = native().abi.constants;
+    const expected = view.byteLength;
+    const work: Work & { received: ReceivedInto | null } = {
+      owner: this,
+      received: null,
+      attempt: () => {
+        const room = view.byteLength;
+        if (room < expected) {
+          throw new TypeError("Cannot receive: the buffer was detached or shrunk while it waited");
+        }
+        const length = sockets.recvfrom(descriptor.fd, view, room, MSG_TRUNC, received);
+        if (length < 0) return length;
+        if (length === 0 && received.nameLength === 0 && this.#readEnded) throw ended("recvfrom");
+        const from = sender(received.name, received.nameLength);
+        work.received = { bytes: Math.min(length, room), length, truncated: length > room, from };
+        return length;
+      },
+      fail: (negated, detail) =>
+        failure(negated, { action: "Cannot receive", syscall: "recvfrom", detail }),
+    };
+    return work;
+  }
+
+  /** What came; nothing is an empty message of a nameless sender, as long as this side reads. */
+  #message(message: Message | null): Message {
+    if (message !== null) return message;
+    if (this.#readEnded) throw ended("recvmsg");
+    const data = new Uint8Array(0);
+    return { data, from: { kind: "unnamed" }, length: 0, truncated: false, endOfRecord: true };
+  }
+
+  async #messageOrEnd(): Promise<Message | null> {
+    try {
+      return await this.receive();
+    } catch (error) {
+      if (this.closed || this.#readEnded) return null;
+      throw error;
+    }
+  }
+}
+
+function fits(address: Address): boolean {
+  try {
+    packPlain(address);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function ended(syscall: string): Error {
+  const detail = "this socket has ended its reading";
+  return refusal("ESHUTDOWN", { action: "Cannot receive", syscall, detail });
+}

@@ -1,0 +1,282 @@
+/**
+ * What datagram and seqpacket sockets share: sending and receiving whole messages.
+ * @module
+ */
+
+import { failure, native, sockets } from "../ffi/mod.ts";
+import type { Address } from "./address.ts";
+import { batchesOf, type BatchResult, ReceiveBatch, SendBatch } from "./batch.ts";
+import type { Descriptor } from "./descriptor.ts";
+import { type Work, wouldBlock, YIELD } from "./lane.ts";
+import { checkSize, type Message, receiveOne } from "./messages.ts";
+import { Socket } from "./socket.ts";
+import { type Bytes, timedOut } from "./transfer.ts";
+import {
+  asBytes,
+  type AsyncOptions,
+  checkDeadline,
+  checkSignal,
+  type SyncOptions,
+} from "./validate.ts";
+
+/** Options of sending. */
+export interface SendOptions extends AsyncOptions {
+  /** Fails with EAGAIN instead of waiting for room. */
+  dontWait?: boolean | undefined;
+}
+
+/** The room for a message. */
+export interface SizeOption {
+  /**
+   * The most bytes to receive of a message; what is beyond is cut off and lost. 524,288 without
+   * it, more than a message can have with the kernel's default limits.
+   */
+  size?: number | undefined;
+}
+
+/** Options of receiving. */
+export interface ReceiveOptions extends AsyncOptions, SizeOption {}
+
+/** Options of receiving while blocking the thread. */
+export interface ReceiveSyncOptions extends SyncOptions, SizeOption {}
+
+/** How many calls one batch makes before it lets others have a turn. */
+const MOST_CALLS = 16;
+
+/** A receipt, and where its message ends up. */
+interface Receipt extends Work {
+  message: Message | null;
+}
+
+/** The base of the sockets that keep messages apart. */
+export abstract class MessageSocket extends Socket {
+  /** @ignore */
+  protected constructor(descriptor: Descriptor, localAddr: Address | null) {
+    super(descriptor, localAddr);
+  }
+
+  /**
+   * Sends one message to the peer, whole or not at all (send(2), MSG_NOSIGNAL). An empty one is a
+   * message too. Waits while the peer's queue, or the own buffer, is full.
+   *
+   * The data must stay as they are until the promise settles.
+   *
+   * @throws {UnixSocketError} EMSGSIZE: larger than the send buffer allows. ECONNREFUSED: the peer
+   * is gone; a datagram socket is then no longer connected. ENOTCONN. EPIPE. ECONNRESET. EAGAIN with
+   * `dontWait`. EBADF: closed, also while this waited.
+   */
+  async send(data: Bytes, options?: SendOptions): Promise<void> {
+    const view = asBytes(data, "a message");
+    const signal = checkSignal(options);
+    const work = this.#sending(view);
+    if (options?.dontWait) return this.#once(work);
+    const result = this.descriptor.writing.run(work, signal);
+    if (typeof result !== "number") await result;
+  }
+
+  /**
+   * {@linkcode send}, blocking the thread.
+   *
+   * @throws {UnixSocketError} as `send` does, and ETIMEDOUT
+   */
+  sendSync(data: Bytes, options?: SyncOptions): void {
+    const view = asBytes(data, "a message");
+    const deadline = checkDeadline(options);
+    const expired = () => timedOut("Cannot send", "send");
+    this.descriptor.writing.runSync(this.#sending(view), deadline, expired);
+  }
+
+  /**
+   * Sends a batch by as few calls as can be (sendmmsg(2)), waiting for room as {@linkcode send}
+   * does. Rejects only when nothing was sent; else the result says how many left and what stopped
+   * the next.
+   *
+   * @param messages a {@linkcode SendBatch}, or up to 1,024 messages for the peer
+   * @throws {UnixSocketError} as `send` does for the first message
+   */
+  async sendMany(
+    messages: SendBatch | readonly Bytes[],
+    options?: SendOptions,
+  ): Promise<BatchResult> {
+    const signal = checkSignal(options);
+    const batch = messages instanceof SendBatch ? messages : batchesOf(messages);
+    const work = this.#sendingMany(batch);
+    try {
+      if (options?.dontWait) this.#once(work);
+      else await this.runSend(work, signal, batch.addressed);
+    } catch (error) {
+      if (work.sent === 0) throw error;
+      return { sent: work.sent, error };
+    }
+    return { sent: work.sent, error: null };
+  }
+
+  /**
+   * {@linkcode sendMany}, blocking the thread.
+   *
+   * @throws {UnixSocketError} as `sendMany` does, and ETIMEDOUT, when nothing was sent
+   */
+  sendManySync(messages: SendBatch | readonly Bytes[], options?: SyncOptions): BatchResult {
+    const deadline = checkDeadline(options);
+    const batch = messages instanceof SendBatch ? messages : batchesOf(messages);
+    const work = this.#sendingMany(batch);
+    try {
+      this.runSendSync(work, deadline, batch.addressed);
+    } catch (error) {
+      if (work.sent === 0) throw error;
+      return { sent: work.sent, error };
+    }
+    return { sent: work.sent, error: null };
+  }
+
+  /**
+   * Receives as many messages as there are and as the batch holds (recvmmsg(2)), waiting for the
+   * first.
+   *
+   * @returns how many; 0 at the end of a connection
+   * @throws {UnixSocketError} ECONNRESET, ENOTCONN, EBADF
+   */
+  async receiveMany(batch: ReceiveBatch, options?: AsyncOptions): Promise<number> {
+    checkBatch(batch);
+    const signal = checkSignal(options);
+    return await this.descriptor.reading.run(this.#receivingMany(batch), signal);
+  }
+
+  /**
+   * {@linkcode receiveMany}, blocking the thread.
+   *
+   * @throws {UnixSocketError} as `receiveMany` does, and ETIMEDOUT
+   */
+  receiveManySync(batch: ReceiveBatch, options?: SyncOptions): number {
+    checkBatch(batch);
+    const deadline = checkDeadline(options);
+    const expired = () => timedOut("Cannot receive", "recvmmsg");
+    return this.descriptor.reading.runSync(this.#receivingMany(batch), deadline, expired);
+  }
+
+  /**
+   * Whether receiving can come to an end.
+   * @ignore
+   */
+  protected abstract readonly canEnd: boolean;
+
+  /** @ignore */
+  protected async receiveMessage(
+    options: ReceiveOptions | undefined,
+    peek: boolean,
+  ): Promise<Message | null> {
+    const signal = checkSignal(options);
+    const work = this.#receiving(checkSize(options?.size), peek);
+    const result = this.descriptor.reading.run(work, signal);
+    if (typeof result !== "number") await result;
+    return work.message;
+  }
+
+  /** @ignore */
+  protected receiveMessageSync(
+    options: ReceiveSyncOptions | undefined,
+    peek: boolean,
+  ): Message | null {
+    const deadline = checkDeadline(options);
+    const work = this.#receiving(checkSize(options?.size), peek);
+    const expired = () => timedOut("Cannot receive", "recvmsg");
+    this.descriptor.reading.runSync(work, deadline, expired);
+    return work.message;
+  }
+
+  /**
+   * Runs the sending of a batch. A subclass that has destinations of their own waits otherwise.
+   * @ignore
+   */
+  protected async runSend(
+    work: Work,
+    signal: AbortSignal | undefined,
+    _addressed: boolean,
+  ): Promise<void> {
+    await this.descriptor.writing.run(work, signal);
+  }
+
+  /** @ignore */
+  protected runSendSync(work: Work, deadline: number, _addressed: boolean): void {
+    this.descriptor.writing.runSync(work, deadline, () => timedOut("Cannot send", "sendmmsg"));
+  }
+
+  #sending(view: Uint8Array): Work {
+    this.assertOpen("send", "send");
+    const { descriptor } = this;
+    const expected = view.byteLength;
+    return {
+      owner: this,
+      attempt() {
+        if (view.byteLength !== expected) {
+          throw new TypeError("Cannot send: the message was detached or resized while it waited");
+        }
+        return sockets.send(descriptor.fd, view, expected, 0);
+      },
+      fail: (negated, detail) =>
+        failure(negated, { action: "Cannot send", syscall: "send", detail }),
+    };
+  }
+
+  #sendingMany(batch: SendBatch): Work & { readonly sent: number } {
+    this.assertOpen("send", "sendmmsg");
+    const { descriptor } = this;
+    const { count, block } = batch;
+    let sent = 0;
+    return {
+      owner: this,
+      get sent() {
+        return sent;
+      },
+      attempt() {
+        for (let calls = 0; sent < count; calls++) {
+          if (calls === MOST_CALLS) return YIELD;
+          const result = block.sendMany(descriptor.fd, sent, count);
+          if (result < 0) return result;
+          sent += result;
+        }
+        return 0;
+      },
+      fail: (negated, detail) =>
+        failure(negated, { action: "Cannot send", syscall: "sendmmsg", detail }),
+    };
+  }
+
+  #receiving(size: number, peek: boolean): Receipt {
+    this.assertOpen("receive", "recvmsg");
+    const { descriptor } = this;
+    const flags = peek ? native().abi.constants.MSG_PEEK : 0;
+    const receipt: Receipt = {
+      message: null,
+      owner: this,
+      attempt: () => receiveOne(descriptor.fd, flags, size, (message) => receipt.message = message),
+      fail: (negated, detail) =>
+        failure(negated, { action: "Cannot receive", syscall: "recvmsg", detail }),
+    };
+    return receipt;
+  }
+
+  #receivingMany(batch: ReceiveBatch): Work {
+    this.assertOpen("receive", "recvmmsg");
+    return {
+      owner: this,
+      attempt: () => batch.fill(this.fd, this.canEnd),
+      fail: (negated, detail) =>
+        failure(negated, { action: "Cannot receive", syscall: "recvmmsg", detail }),
+    };
+  }
+
+  /** Makes one attempt, after which nothing waits. */
+  #once(work: Work): void {
+    let result;
+    do result = this.descriptor.writing.idle ? work.attempt() : wouldBlock(); while (
+      result === YIELD
+    );
+    if (result < 0) throw work.fail(result);
+  }
+}
+
+function checkBatch(batch: unknown): void {
+  if (batch instanceof ReceiveBatch) return;
+  throw new TypeError("Cannot receive into this: expected a ReceiveBatch");
+}

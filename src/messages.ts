@@ -1,0 +1,103 @@
+/**
+ * What message sockets send and receive: one message at a time, through memory that is laid out
+ * once for each thread.
+ * @module
+ */
+
+import { MessageBlock, native, sockaddr } from "../ffi/mod.ts";
+import { type Address, fromRawAddress, type UnnamedAddress } from "./address.ts";
+import { checkInteger } from "./validate.ts";
+
+/** A message, as it was received. */
+export interface Message {
+  /** The bytes, in memory of their own; fewer than `length` where the message was truncated. */
+  data: Uint8Array<ArrayBuffer>;
+  /** The sender's address: unnamed where it did not bind. */
+  from: Address;
+  /** How long the message really was, in bytes. */
+  length: number;
+  /** Whether `data` is only its beginning; the rest is lost, unless this was a peek. */
+  truncated: boolean;
+  /**
+   * Whether `data` reaches the end of the record. On Linux each message is one record, and the
+   * kernel never reports MSG_EOR: this is `!truncated`.
+   */
+  endOfRecord: boolean;
+}
+
+/**
+ * Room for a message where the caller names none: more than an unprivileged sender can fill with
+ * the kernel's default limits (425,952 bytes).
+ */
+export const DEFAULT_SIZE = 524_288;
+
+/**
+ * Room for the control message that tells an empty record from the end, and for nothing else: the
+ * kernel discards descriptors that find no room, and they never become ours unasked.
+ */
+export const TIMESTAMP_ROOM = 32;
+
+const UNNAMED: UnnamedAddress = Object.freeze({ kind: "unnamed" });
+
+let shared: MessageBlock | null = null;
+
+function blockFor(size: number): MessageBlock {
+  if (shared === null || shared.room < size) {
+    const data = Math.max(size, DEFAULT_SIZE);
+    shared = new MessageBlock({ messages: 1, data, control: TIMESTAMP_ROOM });
+  }
+  return shared;
+}
+
+/** The options of a receipt, checked. */
+export function checkSize(size: number | undefined): number {
+  return size === undefined ? DEFAULT_SIZE : checkInteger(size, "a message size", 0, 0x7fff_0000);
+}
+
+/**
+ * Receives one message. Returns a negated errno, or 0 after telling `take` the message; `take` is
+ * told null where the other side has ended and nothing is left.
+ */
+export function receiveOne(
+  fd: number,
+  flags: number,
+  size: number,
+  take: (message: Message | null) => void,
+): number {
+  const block = blockFor(size);
+  const length = block.receiveOne(fd, flags);
+  if (length < 0) return length;
+  take(isEnd(block, 0, length) ? null : messageAt(block, 0, length, size));
+  return 0;
+}
+
+/** Whether there was no message: an end has no bytes, no address and no control message. */
+export function isEnd(block: MessageBlock, index: number, length: number): boolean {
+  return length === 0 && block.controlLength(index) === 0 && block.nameLength(index) === 0;
+}
+
+/** Message `index` of a block, copied out of it. */
+export function messageAt(
+  block: MessageBlock,
+  index: number,
+  length: number,
+  size: number,
+): Message {
+  const room = Math.min(size, block.room);
+  const start = block.dataStart(index);
+  const truncated = length > room;
+  const data = block.data.slice(start, start + Math.min(length, room));
+  return { data, from: senderAt(block, index), length, truncated, endOfRecord: !truncated };
+}
+
+/** Who sent message `index` of a block. */
+export function senderAt(block: MessageBlock, index: number): Address {
+  return sender(block.name(index), block.nameLength(index));
+}
+
+/** The address in a buffer that the kernel filled. */
+export function sender(name: Uint8Array, length: number): Address {
+  if (length === 0) return UNNAMED;
+  const layout = native().abi.layouts.sockaddr_un;
+  return fromRawAddress(sockaddr.unpackSockaddr(layout, name, length));
+}

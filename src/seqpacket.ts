@@ -1,0 +1,259 @@
+/**
+ * Seqpacket sockets: connections that keep messages apart.
+ * @module
+ */
+
+import { checked, native, sockets } from "../ffi/mod.ts";
+import type { Address, AddressLike } from "./address.ts";
+import { messagesOver } from "./byte_streams.ts";
+import { connectAsync, connectBlocking, type Connected } from "./connecting.ts";
+import { type PeerCredentials, readPeerCredentials } from "./credentials.ts";
+import { Descriptor } from "./descriptor.ts";
+import {
+  adoptListening,
+  type Bound,
+  createListening,
+  Listener,
+  type ListenOptions,
+} from "./listening.ts";
+import { MessageSocket, type ReceiveOptions, type ReceiveSyncOptions } from "./message_socket.ts";
+import type { Message } from "./messages.ts";
+import { adoptConnected } from "./socket.ts";
+import type { ConnectOptions, ConnectSyncOptions } from "./stream.ts";
+import type { Bytes } from "./transfer.ts";
+import { checkDeadline, checkSignal } from "./validate.ts";
+
+let construct: (connected: Connected) => UnixSeqpacket;
+
+/**
+ * A connected seqpacket socket (SOCK_SEQPACKET, Linux): records in order, each received whole, and
+ * an end.
+ *
+ * An empty record is a record: {@linkcode UnixSeqpacket.receive} resolves with no bytes for it, and
+ * with null at the end. The kernel's answer is the same for both; the difference is made by a
+ * timestamp that is asked for with each record (SO_TIMESTAMPNS), so a program that turns this
+ * option off by other means cannot tell them apart. MSG_EOR has no meaning on Linux: each message
+ * is one record.
+ *
+ * @example
+ * ```ts
+ * import { UnixSeqpacket } from "@afunix/afunix";
+ *
+ * using socket = await UnixSeqpacket.connect("/run/control.sock");
+ * await socket.send(new TextEncoder().encode("status"));
+ * const reply = await socket.receive();
+ * if (reply !== null) console.log(new TextDecoder().decode(reply.data));
+ * ```
+ *
+ * See unix(7), socket(2).
+ */
+export class UnixSeqpacket extends MessageSocket {
+  #remoteAddr: Address | null;
+
+  static {
+    construct = (connected) => new UnixSeqpacket(connected);
+  }
+
+  private constructor({ descriptor, localAddr, remoteAddr }: Connected) {
+    super(descriptor, localAddr);
+    this.#remoteAddr = remoteAddr;
+    this.setOption(native().abi.linux!.SO_TIMESTAMPNS, 1, "marks of records");
+  }
+
+  /**
+   * Connects to a listener (connect(2)); waits, tries again and fails as `UnixStream.connect` does.
+   *
+   * @throws {UnixSocketError} ENOENT, ECONNREFUSED, EACCES, EPROTOTYPE, EINVAL, ENAMETOOLONG, EMFILE
+   */
+  static async connect(address: AddressLike, options?: ConnectOptions): Promise<UnixSeqpacket> {
+    const signal = checkSignal(options);
+    const type = native().abi.linux!.SOCK_SEQPACKET;
+    return construct(await connectAsync(address, options?.from, type, signal));
+  }
+
+  /**
+   * {@linkcode connect}, blocking the thread.
+   *
+   * @throws {UnixSocketError} as `connect` does, and ETIMEDOUT
+   */
+  static connectSync(address: AddressLike, options?: ConnectSyncOptions): UnixSeqpacket {
+    const deadline = checkDeadline(options);
+    const type = native().abi.linux!.SOCK_SEQPACKET;
+    return construct(connectBlocking(address, options?.from, type, deadline));
+  }
+
+  /**
+   * Two sockets that are connected to each other, both unnamed (socketpair(2)).
+   *
+   * @throws {UnixSocketError} EMFILE, ENFILE; nothing is left open then
+   */
+  static pair(): [UnixSeqpacket, UnixSeqpacket] {
+    const ends: [number, number] = [-1, -1];
+    checked(sockets.socketpair(native().abi.linux!.SOCK_SEQPACKET, ends), {
+      action: "Cannot create a pair of sockets",
+      syscall: "socketpair",
+    });
+    const make = (fd: number) =>
+      construct({ descriptor: new Descriptor(fd), localAddr: null, remoteAddr: null });
+    return [make(ends[0]), make(ends[1])];
+  }
+
+  /**
+   * Takes over a descriptor that is a seqpacket socket. It becomes non-blocking, also for others
+   * that share it, and close-on-exec.
+   *
+   * @throws {RangeError} for what is no descriptor number
+   * @throws {UnixSocketError} EBADF, ENOTSOCK, EPROTOTYPE, EINVAL: it listens. The descriptor then
+   * stays the caller's.
+   */
+  static fromFd(fd: number): UnixSeqpacket {
+    const type = native().abi.linux!.SOCK_SEQPACKET;
+    const adopted = adoptConnected(fd, type, "UnixSeqpacket", "UnixSeqpacketListener");
+    return construct({ descriptor: new Descriptor(adopted), localAddr: null, remoteAddr: null });
+  }
+
+  /**
+   * The address of the peer (getpeername(2)): unnamed where it did not bind, as most clients.
+   *
+   * @throws {UnixSocketError} EBADF once closed, ENOTCONN; not if it was asked before
+   */
+  get remoteAddr(): Address {
+    return this.#remoteAddr ??= this.readAddress("getpeername");
+  }
+
+  /**
+   * Who the peer is, as of connecting, listening or pairing (SO_PEERCRED, Linux).
+   *
+   * @returns null where the kernel knows no peer
+   * @throws {UnixSocketError} EBADF once closed
+   */
+  peerCredentials(): PeerCredentials | null {
+    this.assertOpen("read the peer's credentials", "getsockopt");
+    return readPeerCredentials(this.fd);
+  }
+
+  /**
+   * The next record, waiting while there is none (recvmsg(2)); null at the end.
+   *
+   * @throws {UnixSocketError} ECONNRESET: the peer closed without receiving all that was sent to it
+   * (once; null follows). EBADF: closed, also while this waited.
+   */
+  receive(options?: ReceiveOptions): Promise<Message | null> {
+    return this.receiveMessage(options, false);
+  }
+
+  /**
+   * {@linkcode receive}, blocking the thread.
+   *
+   * @throws {UnixSocketError} as `receive` does, and ETIMEDOUT
+   */
+  receiveSync(options?: ReceiveSyncOptions): Message | null {
+    return this.receiveMessageSync(options, false);
+  }
+
+  /** {@linkcode receive} without taking the record away (MSG_PEEK). */
+  peek(options?: ReceiveOptions): Promise<Message | null> {
+    return this.receiveMessage(options, true);
+  }
+
+  /** {@linkcode peek}, blocking the thread. */
+  peekSync(options?: ReceiveSyncOptions): Message | null {
+    return this.receiveMessageSync(options, true);
+  }
+
+  /**
+   * Ends this side's sending: the peer receives what is under way, and then the end.
+   *
+   * @throws {UnixSocketError} EBADF once closed
+   */
+  closeWrite(): void {
+    this.shutdown("write");
+  }
+
+  /** The records as a web stream. Cancelling it ends the reading. */
+  get readable(): ReadableStream<Message> {
+    return messagesOver(() => this.receive(), () => {
+      if (!this.closed) this.shutdown("read");
+    });
+  }
+
+  /** A web stream each of whose chunks is sent as one record. Closing it ends the sending. */
+  get writable(): WritableStream<Bytes> {
+    const end = () => {
+      if (!this.closed) this.shutdown("write");
+    };
+    return new WritableStream({ write: (chunk) => this.send(chunk), close: end, abort: end });
+  }
+
+  /**
+   * The records, until the end or until this socket closes. Leaving the loop leaves it open.
+   *
+   * @throws {UnixSocketError} as `receive` does
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<Message, void, void> {
+    for (;;) {
+      let message;
+      try {
+        message = await this.receive();
+      } catch (error) {
+        if (this.closed) return;
+        throw error;
+      }
+      if (message === null) return;
+      yield message;
+    }
+  }
+
+  /** @ignore */
+  protected override get canEnd(): boolean {
+    return true;
+  }
+}
+
+function acceptedSeqpacket(fd: number, localAddr: Address): UnixSeqpacket {
+  return construct({ descriptor: new Descriptor(fd), localAddr, remoteAddr: null });
+}
+
+/**
+ * A socket that accepts seqpacket connections (Linux). Works as `UnixListener` does.
+ *
+ * @example
+ * ```ts
+ * import { UnixSeqpacketListener } from "@afunix/afunix";
+ *
+ * using listener = UnixSeqpacketListener.listen("/run/control.sock", { mode: 0o600 });
+ * for await (const socket of listener) {
+ *   const request = await socket.receive();
+ *   if (request !== null) await socket.send(request.data);
+ *   socket.close();
+ * }
+ * ```
+ */
+export class UnixSeqpacketListener extends Listener<UnixSeqpacket> {
+  private constructor(bound: Bound) {
+    super(bound, acceptedSeqpacket);
+  }
+
+  /**
+   * Binds and listens (bind(2), listen(2)).
+   *
+   * @throws {UnixSocketError} as `UnixListener.listen` does
+   * @throws {TypeError|RangeError} for arguments that make no sense
+   */
+  static listen(address: AddressLike, options?: ListenOptions): UnixSeqpacketListener {
+    const type = native().abi.linux!.SOCK_SEQPACKET;
+    return new UnixSeqpacketListener(createListening(type, address, options));
+  }
+
+  /**
+   * Takes over a descriptor that listens. Its path is not removed on close.
+   *
+   * @throws {RangeError} for what is no descriptor number
+   * @throws {UnixSocketError} EBADF, ENOTSOCK, EPROTOTYPE, EINVAL: it does not listen
+   */
+  static fromFd(fd: number): UnixSeqpacketListener {
+    const type = native().abi.linux!.SOCK_SEQPACKET;
+    const descriptor = adoptListening(fd, type, "UnixSeqpacketListener");
+    return new UnixSeqpacketListener({ descriptor, localAddr: null });
+  }
+}
