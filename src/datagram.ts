@@ -4,18 +4,11 @@
  */
 
 import { checked, errnoNumber, failure, native, refusal, sockets } from "../ffi/mod.ts";
-import {
-  type Address,
-  addressKey,
-  type AddressLike,
-  formatAddress,
-  parseAddress,
-  quote,
-} from "./address.ts";
+import { type Address, type AddressLike, formatAddress, parseAddress, quote } from "./address.ts";
 import { messagesOver } from "./byte_streams.ts";
 import { Descriptor } from "./descriptor.ts";
-import { Destinations } from "./destinations.ts";
-import { type Work, wouldBlock, YIELD } from "./lane.ts";
+import { Destinations, sendBlocking } from "./destinations.ts";
+import { type Work, wouldBlock } from "./lane.ts";
 import { type Bound, createBound, type PathOptions } from "./listening.ts";
 import {
   MessageSocket,
@@ -24,8 +17,7 @@ import {
   type SendOptions,
 } from "./message_socket.ts";
 import { type Message, sender } from "./messages.ts";
-import { Backoff } from "./pause.ts";
-import { packPlain, withPeerSockaddr } from "./sockaddr_scope.ts";
+import { withPeerSockaddr } from "./sockaddr_scope.ts";
 import { adoptSocket, createSocket, type ShutdownHow } from "./socket.ts";
 import { type Bytes, timedOut } from "./transfer.ts";
 import {
@@ -51,15 +43,8 @@ export interface ReceivedInto {
   from: Address;
 }
 
-/** How many packed destinations a socket keeps, so that sending to one again need not pack it. */
-const MOST_DESTINATIONS = 64;
-
-interface Destination {
-  address: Address;
-  /** Null for a path that is too long: it is opened for each message. */
-  packed: Uint8Array | null;
-  key: string;
-}
+/** The line in which batches with destinations of their own wait: no address has this key. */
+const BATCHES = "batches\0";
 
 /**
  * A datagram socket (SOCK_DGRAM): messages that arrive whole, in order and, unlike UDP's, always.
@@ -82,8 +67,7 @@ interface Destination {
  * See unix(7), socket(2).
  */
 export class UnixDatagram extends MessageSocket {
-  readonly #lines = new Destinations();
-  readonly #destinations = new Map<string, Destination>();
+  readonly #destinations = new Destinations();
   readonly #received = { name: new Uint8Array(new ArrayBuffer(128)), nameLength: 0 };
   #readEnded = false;
 
@@ -206,14 +190,12 @@ export class UnixDatagram extends MessageSocket {
   async sendTo(data: Bytes, to: AddressLike, options?: SendOptions): Promise<void> {
     const view = asBytes(data, "a message");
     const signal = checkSignal(options);
-    const destination = this.#destination(to);
-    const work = this.#sendingTo(view, destination);
-    const { key } = destination;
-    let result = this.#lines.waits(key) ? wouldBlock() : work.attempt();
-    if (result === wouldBlock() && !options?.dontWait) {
-      result = await this.#inLine(key, work, signal);
-    }
-    if (result < 0) throw work.fail(result);
+    this.assertOpen("send", "sendto");
+    const work = this.#destinations.sending(this, this.descriptor, view, to);
+    const result = this.#destinations.attempt(work);
+    if (result >= 0) return;
+    if (result !== wouldBlock() || options?.dontWait) throw work.fail(result);
+    await this.#destinations.wait(work, this.descriptor, signal, this.closing);
   }
 
   /**
@@ -224,7 +206,9 @@ export class UnixDatagram extends MessageSocket {
   sendToSync(data: Bytes, to: AddressLike, options?: SyncOptions): void {
     const view = asBytes(data, "a message");
     const deadline = checkDeadline(options);
-    this.#trySync(this.#sendingTo(view, this.#destination(to)), deadline, "sendto");
+    this.assertOpen("send", "sendto");
+    const work = this.#destinations.sending(this, this.descriptor, view, to);
+    sendBlocking(work, deadline, "sendto");
   }
 
   /**
@@ -320,80 +304,14 @@ export class UnixDatagram extends MessageSocket {
     addressed: boolean,
   ): Promise<void> {
     if (!addressed) return await super.runSend(work, signal, addressed);
-    const result = await this.#inLine("batch", work, signal);
-    if (result < 0) throw work.fail(result);
+    const inLine = { ...work, key: BATCHES };
+    await this.#destinations.wait(inLine, this.descriptor, signal, this.closing);
   }
 
   /** @ignore */
   protected override runSendSync(work: Work, deadline: number, addressed: boolean): void {
-    if (addressed) this.#trySync(work, deadline, "sendmmsg");
+    if (addressed) sendBlocking(work, deadline, "sendmmsg");
     else super.runSendSync(work, deadline, addressed);
-  }
-
-  /** Waits in a line for room at a destination; closing the socket ends the wait. */
-  async #inLine(key: string, work: Work, signal: AbortSignal | undefined): Promise<number> {
-    const { closing } = this;
-    const either = signal === undefined ? closing : AbortSignal.any([signal, closing]);
-    const attempt = () => {
-      const result = work.attempt();
-      return result === YIELD ? wouldBlock() : result;
-    };
-    try {
-      return await this.#lines.send(key, attempt, either, () => this.descriptor.refd);
-    } catch (error) {
-      if (!closing.aborted) throw error;
-      throw work.fail(-errnoNumber("EBADF"), "the descriptor was closed");
-    }
-  }
-
-  #trySync(work: Work, deadline: number, syscall: string): void {
-    const backoff = new Backoff();
-    for (;;) {
-      const result = work.attempt();
-      if (result >= 0) return;
-      if (result === YIELD) continue;
-      if (result !== wouldBlock()) throw work.fail(result);
-      if (!backoff.block(deadline)) throw timedOut("Cannot send", syscall);
-    }
-  }
-
-  #destination(to: AddressLike): Destination {
-    if (typeof to === "string") {
-      const known = this.#destinations.get(to);
-      if (known !== undefined) return known;
-    }
-    const address = parseAddress(to, "connect");
-    const long = address.kind === "pathname" && !fits(address);
-    const key = addressKey(address);
-    const destination = { address, packed: long ? null : packPlain(address), key };
-    if (typeof to === "string") {
-      if (this.#destinations.size === MOST_DESTINATIONS) this.#destinations.clear();
-      this.#destinations.set(to, destination);
-    }
-    return destination;
-  }
-
-  #sendingTo(view: Uint8Array, { address, packed }: Destination): Work {
-    this.assertOpen("send", "sendto");
-    const { descriptor } = this;
-    const expected = view.byteLength;
-    const send = (to: Uint8Array) => sockets.sendto(descriptor.fd, view, expected, 0, to);
-    return {
-      owner: this,
-      attempt() {
-        if (view.byteLength !== expected) {
-          throw new TypeError("Cannot send: the message was detached or resized while it waited");
-        }
-        return packed === null ? withPeerSockaddr(address, send) : send(packed);
-      },
-      fail: (negated, detail) =>
-        failure(negated, {
-          action: `Cannot send to ${quote(address)}`,
-          syscall: "sendto",
-          address: formatAddress(address),
-          detail,
-        }),
-    };
   }
 
   #receivingInto(view: Uint8Array): Work & { received: ReceivedInto | null } {
@@ -438,15 +356,6 @@ export class UnixDatagram extends MessageSocket {
       if (this.closed || this.#readEnded) return null;
       throw error;
     }
-  }
-}
-
-function fits(address: Address): boolean {
-  try {
-    packPlain(address);
-    return true;
-  } catch {
-    return false;
   }
 }
 

@@ -1,50 +1,155 @@
 /**
- * Waiting for room at the receiver of an unconnected datagram. No event tells of it, so each
- * destination has a line of senders, of which the first tries again after growing pauses.
+ * Sending datagrams to addresses. No event tells of room at the receiver of an unconnected
+ * datagram, so each destination has a line of senders, of which the first tries again after growing
+ * pauses.
  * @module
  */
 
-import { wouldBlock } from "./lane.ts";
+import { errnoNumber, failure, sockets } from "../ffi/mod.ts";
+import {
+  type Address,
+  addressKey,
+  type AddressLike,
+  formatAddress,
+  parseAddress,
+  quote,
+} from "./address.ts";
+import type { Descriptor } from "./descriptor.ts";
+import { type Work, wouldBlock, YIELD } from "./lane.ts";
 import { Backoff, sleep } from "./pause.ts";
+import { fitsPlain, packPlain, withPeerSockaddr } from "./sockaddr_scope.ts";
+import { timedOut } from "./transfer.ts";
 
-/** The lines of one socket. */
+/** How many packed destinations are kept, so that sending to one again need not pack it. */
+const MOST_KNOWN = 64;
+
+/** Where a message goes. */
+interface Destination {
+  address: Address;
+  /** Null for a path that is too long: it is opened for each message. */
+  packed: Uint8Array | null;
+  /** The line in which messages for it wait. */
+  key: string;
+}
+
+/** A sending, and the line that it waits in. */
+export interface AddressedWork extends Work {
+  readonly key: string;
+}
+
+/** The destinations of one socket. */
 export class Destinations {
+  readonly #known = new Map<string, Destination>();
   readonly #lines = new Map<string, Promise<void>>();
 
-  /** Whether somebody waits for room at a destination. */
-  waits(key: string): boolean {
-    return this.#lines.has(key);
+  /** The sending of one message to an address. */
+  sending(owner: object, descriptor: Descriptor, view: Uint8Array, to: AddressLike): AddressedWork {
+    const { address, packed, key } = this.#find(to);
+    const expected = view.byteLength;
+    const send = (sockaddr: Uint8Array) =>
+      sockets.sendto(descriptor.fd, view, expected, 0, sockaddr);
+    return {
+      key,
+      owner,
+      attempt() {
+        if (view.byteLength !== expected) {
+          throw new TypeError("Cannot send: the message was detached or resized while it waited");
+        }
+        return packed === null ? withPeerSockaddr(address, send) : send(packed);
+      },
+      fail: (negated, detail) =>
+        failure(negated, {
+          action: `Cannot send to ${quote(address)}`,
+          syscall: "sendto",
+          address: formatAddress(address),
+          detail,
+        }),
+    };
+  }
+
+  /** One try; would block where others wait for the same destination. */
+  attempt({ key, attempt }: AddressedWork): number {
+    return this.#lines.has(key) ? wouldBlock() : attempt();
   }
 
   /**
-   * Waits for the turn in the line of `key`, then tries until the result is something else than
-   * "would block", and returns it. Rejects with the reason of the signal.
+   * Waits for the turn in the line, then tries until the work is done. Rejects with the reason of
+   * the signal; `closing` ends the wait when the socket closes.
    */
-  async send(
-    key: string,
-    attempt: () => number,
-    signal: AbortSignal,
-    refd: () => boolean,
-  ): Promise<number> {
-    const before = this.#lines.get(key);
-    const { promise: done, resolve: leave } = Promise.withResolvers<void>();
-    // Whoever stands behind waits for all before him, also for those before one that gave up.
-    const mine = Promise.all([before, done]).then(() => {
-      if (this.#lines.get(key) === mine) this.#lines.delete(key);
-    });
-    this.#lines.set(key, mine);
+  async wait(
+    work: AddressedWork,
+    descriptor: Descriptor,
+    signal: AbortSignal | undefined,
+    closing: AbortSignal,
+  ): Promise<void> {
+    const either = signal === undefined ? closing : AbortSignal.any([signal, closing]);
+    const leave = await this.#stand(work.key, either, () => closed(work, closing));
     try {
-      if (before !== undefined) await raced(before, signal);
       const backoff = new Backoff();
       for (;;) {
-        const result = attempt();
-        if (result !== wouldBlock()) return result;
-        await sleep(backoff.next(), signal, refd());
+        const result = work.attempt();
+        if (result >= 0) return;
+        if (result !== wouldBlock() && result !== YIELD) throw work.fail(result);
+        const pause = result === YIELD ? 0 : backoff.next();
+        await sleep(pause, either, descriptor.refd).catch((reason) => {
+          throw closed(work, closing) ?? reason;
+        });
       }
     } finally {
       leave();
     }
   }
+
+  /** Takes a place in a line, and waits until all before it have left. */
+  async #stand(key: string, signal: AbortSignal, closed: () => unknown): Promise<() => void> {
+    const before = this.#lines.get(key);
+    const { promise: gone, resolve: leave } = Promise.withResolvers<void>();
+    // Whoever stands behind waits for all before him, also for those before one that gave up.
+    const mine = Promise.all([before, gone]).then(() => {
+      if (this.#lines.get(key) === mine) this.#lines.delete(key);
+    });
+    this.#lines.set(key, mine);
+    if (before === undefined) return leave;
+    try {
+      await raced(before, signal);
+    } catch (reason) {
+      leave();
+      throw closed() ?? reason;
+    }
+    return leave;
+  }
+
+  #find(to: AddressLike): Destination {
+    if (typeof to === "string") {
+      const known = this.#known.get(to);
+      if (known !== undefined) return known;
+    }
+    const address = parseAddress(to, "connect");
+    const packed = fitsPlain(address) ? packPlain(address) : null;
+    const destination = { address, packed, key: addressKey(address) };
+    if (typeof to === "string") {
+      if (this.#known.size === MOST_KNOWN) this.#known.clear();
+      this.#known.set(to, destination);
+    }
+    return destination;
+  }
+}
+
+/** Tries until the work is done, with pauses that block the thread. */
+export function sendBlocking(work: Work, deadline: number, syscall: string): void {
+  const backoff = new Backoff();
+  for (;;) {
+    const result = work.attempt();
+    if (result >= 0) return;
+    if (result === YIELD) continue;
+    if (result !== wouldBlock()) throw work.fail(result);
+    if (!backoff.block(deadline)) throw timedOut("Cannot send", syscall);
+  }
+}
+
+function closed(work: Work, closing: AbortSignal): unknown {
+  if (!closing.aborted) return undefined;
+  return work.fail(-errnoNumber("EBADF"), "the descriptor was closed");
 }
 
 function raced(promise: Promise<void>, signal: AbortSignal): Promise<void> {

@@ -59,6 +59,11 @@ export function withPeerSockaddr(
   }
 }
 
+/** Whether an address can be packed as it is, without a detour over a descriptor. */
+export function fitsPlain(address: Address): boolean {
+  return address.kind !== "pathname" || pathBytes(address).length <= longestPlainPath();
+}
+
 /**
  * The packed form of an address whose path fits as it is.
  *

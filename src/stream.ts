@@ -3,7 +3,7 @@
  * @module
  */
 
-import { checked, native, sockets } from "../ffi/mod.ts";
+import { checked, errnoNumber, native, sockets } from "../ffi/mod.ts";
 import type { Address, AddressLike } from "./address.ts";
 import { ChunkReader, readableOver, writableOver } from "./byte_streams.ts";
 import { connectAsync, connectBlocking, type Connected } from "./connecting.ts";
@@ -11,7 +11,13 @@ import { type PeerCredentials, readPeerCredentials } from "./credentials.ts";
 import { Descriptor } from "./descriptor.ts";
 import { adoptConnected, Socket } from "./socket.ts";
 import { type ByteCalls, type Bytes, Transfers } from "./transfer.ts";
-import { type AsyncOptions, checkDeadline, checkSignal, type SyncOptions } from "./validate.ts";
+import {
+  type AsyncOptions,
+  checkDeadline,
+  checkInteger,
+  checkSignal,
+  type SyncOptions,
+} from "./validate.ts";
 
 /** Where a connection comes from. */
 export interface FromOption {
@@ -254,6 +260,38 @@ export class UnixStream extends Socket {
    */
   writeAllSync(data: Bytes, options?: SyncOptions): void {
     return this.#transfers.writeAllSync(data, options);
+  }
+
+  /**
+   * Sends one urgent byte (MSG_OOB; Linux 5.15 and later, if built with it). It stands apart from
+   * the bytes in order: reads stop before its place and go on behind it, and
+   * {@linkcode takeOutOfBand} gets it. A second one that comes before the first was taken makes the
+   * first an ordinary byte.
+   *
+   * @param byte from 0 to 255
+   * @throws {UnixSocketError} ENOTSUP where the kernel cannot; EAGAIN when the peer does not read;
+   * EPIPE, EBADF
+   */
+  sendOutOfBand(byte: number): void {
+    const data = Uint8Array.of(checkInteger(byte, "an urgent byte", 0, 255));
+    this.assertOpen("send out of band", "send");
+    const sent = sockets.send(this.fd, data, 1, native().abi.constants.MSG_OOB);
+    checked(sent, { action: "Cannot send out of band", syscall: "send" });
+  }
+
+  /**
+   * The urgent byte that has arrived, or null where there is none (recv(2), MSG_OOB). Never waits.
+   *
+   * @throws {UnixSocketError} ENOTSUP where the kernel cannot; EBADF
+   */
+  takeOutOfBand(): number | null {
+    this.assertOpen("receive out of band", "recv");
+    const byte = new Uint8Array(1);
+    const received = sockets.recv(this.fd, byte, 1, native().abi.constants.MSG_OOB);
+    // Linux answers EINVAL, or EAGAIN, where none is there.
+    if (received === -errnoNumber("EINVAL") || received === -errnoNumber("EAGAIN")) return null;
+    checked(received, { action: "Cannot receive out of band", syscall: "recv" });
+    return received === 0 ? null : byte[0]!;
   }
 
   /**
