@@ -154,6 +154,8 @@ export function link(from: Uint8Array, to: Uint8Array): number {
 export interface FileStatus {
   /** Device and inode, comparable as text. */
   identity: string;
+  /** The lower 32 bits of the inode's number. */
+  inode: number;
   /** Type and permissions, as in `st_mode`. */
   mode: number;
   uid: number;
@@ -183,6 +185,7 @@ export function status(target: Uint8Array | number): FileStatus | number {
   const inode = statBuffer.getBigUint64(fields.stx_ino[0], true);
   return {
     identity: `${take("stx_dev_major")}:${take("stx_dev_minor")}:${inode}`,
+    inode: Number(inode & 0xffff_ffffn),
     mode: take("stx_mode"),
     uid: take("stx_uid"),
     gid: take("stx_gid"),

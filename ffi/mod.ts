@@ -10,6 +10,7 @@ export { errnoName, errnoNumber } from "./errno.ts";
 export type { Watcher } from "./runtime.ts";
 export { createEpoll, type Poller } from "./epoll.ts";
 export { MessageBlock } from "./message_block.ts";
+export { type BoundInode, boundInodes } from "./sock_diag.ts";
 export * as file from "./file.ts";
 export * as sockets from "./socket.ts";
 export * as sockaddr from "./sockaddr.ts";

@@ -152,7 +152,7 @@ export function recvfrom(
   return result;
 }
 
-/** An integer option. */
+/** An integer option that is never below zero. */
 export function getsockopt(fd: number, level: number, name: number): number {
   const { libc } = native();
   let result;
@@ -231,6 +231,18 @@ export function pollOne(fd: number, direction: Direction, timeout: number): numb
   putField(pollEntry, fields.events, direction === "readable" ? POLLIN : POLLOUT);
   const result = libc.poll(pollEntry, 1, timeout);
   return result === -1 ? -errno[0]! : result;
+}
+
+/** Whether a socket's reading was shut down, at whichever end. */
+export function hasReadEnded(fd: number): boolean {
+  const { libc, abi } = native();
+  const { size, fields } = abi.layouts.pollfd;
+  pollEntry ??= new DataView(new ArrayBuffer(size));
+  const { POLLRDHUP } = abi.linux!;
+  putField(pollEntry, fields.fd, fd);
+  putField(pollEntry, fields.events, POLLRDHUP);
+  if (libc.poll(pollEntry, 1, 0) !== 1) return false;
+  return (takeField(pollEntry, fields.revents) & POLLRDHUP) !== 0;
 }
 
 /** Blocks this thread for so many milliseconds, or until a signal comes. */

@@ -67,7 +67,7 @@ export function abstract(name: string | Uint8Array): AbstractAddress {
   if (bytes.length > 107) {
     throw new RangeError(`Cannot use an abstract name of ${bytes.length} bytes: at most 107 fit`);
   }
-  return { kind: "abstract", name: bytes.slice() };
+  return { kind: "abstract", name: copyOf(bytes) };
 }
 
 /**
@@ -76,15 +76,18 @@ export function abstract(name: string | Uint8Array): AbstractAddress {
  * Not a form that can be read back: `@` is an ordinary character in a path.
  */
 export function formatAddress(address: Address): string {
-  switch (address.kind) {
+  switch (address?.kind) {
     case "pathname":
+      if (!isPathname(address)) break;
       return (address.path.startsWith("@") ? "./" : "") +
         escapeBytes(address.bytes ?? encoder.encode(address.path));
     case "abstract":
+      if (!(address.name instanceof Uint8Array)) break;
       return `@${escapeBytes(address.name)}`;
     case "unnamed":
       return "(unnamed)";
   }
+  throw notAnAddress();
 }
 
 /** Whether two addresses have the same kind and the same bytes. Two unnamed ones are the same. */
@@ -94,22 +97,55 @@ export function sameAddress(a: Address, b: Address): boolean {
 
 /** A text that two addresses share exactly when they are the same. */
 export function addressKey(address: Address): string {
-  if (address.kind === "unnamed") return "";
-  const abstractName = address.kind === "abstract";
-  const bytes = abstractName ? address.name : pathBytes(address);
-  let key = abstractName ? "\0" : "";
-  for (const byte of bytes) key += String.fromCharCode(byte);
-  return key;
+  switch (address?.kind) {
+    case "pathname":
+      if (isPathname(address)) return `pathname ${latin1(pathBytes(address))}`;
+      break;
+    case "abstract":
+      if (address.name instanceof Uint8Array) return `abstract ${latin1(address.name)}`;
+      break;
+    case "unnamed":
+      return "unnamed";
+  }
+  throw notAnAddress();
+}
+
+function isPathname(address: PathnameAddress): boolean {
+  return typeof address.path === "string" &&
+    (address.bytes === undefined || address.bytes instanceof Uint8Array);
+}
+
+function notAnAddress(): TypeError {
+  return new TypeError(
+    "Cannot use this as an address: expected a path, a file: URL, bytes or an Address",
+  );
+}
+
+/** One character for each byte. */
+function latin1(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}
+
+/** A copy that shares nothing: a Buffer's own `slice` would. */
+function copyOf(bytes: Uint8Array, start = 0): Uint8Array {
+  return new Uint8Array(bytes.subarray(start));
 }
 
 function escapeBytes(bytes: Uint8Array): string {
-  let text: string;
   try {
-    text = strictDecoder.decode(bytes);
+    return escapeText(strictDecoder.decode(bytes));
   } catch {
-    text = "";
-    for (const byte of bytes) text += byte < 0x80 ? String.fromCharCode(byte) : hex(byte);
+    let text = "";
+    for (const byte of bytes) {
+      text += byte < 0x80 ? escapeText(String.fromCharCode(byte)) : hex(byte);
+    }
+    return text;
   }
+}
+
+function escapeText(text: string): string {
   // deno-lint-ignore no-control-regex -- they are what has to be escaped
   return text.replace(/[\x00-\x1f\x7f-\x9f\\]/g, (c) => c === "\\" ? "\\\\" : hex(c.charCodeAt(0)));
 }
@@ -135,7 +171,7 @@ export function pathnameAddress(bytes: Uint8Array): PathnameAddress {
   try {
     return { kind: "pathname", path: strictDecoder.decode(bytes) };
   } catch {
-    return { kind: "pathname", path: lenientDecoder.decode(bytes), bytes: bytes.slice() };
+    return { kind: "pathname", path: lenientDecoder.decode(bytes), bytes: copyOf(bytes) };
   }
 }
 
@@ -179,7 +215,7 @@ function readAddress(value: AddressLike): Address {
       : pathnameAddress(encodeText(value));
   }
   if (value instanceof Uint8Array) {
-    return value[0] === 0 ? { kind: "abstract", name: value.slice(1) } : pathnameAddress(value);
+    return value[0] === 0 ? { kind: "abstract", name: copyOf(value, 1) } : pathnameAddress(value);
   }
   if (value instanceof URL) return pathnameAddress(urlPath(value));
   if (typeof value === "object" && value !== null) {
@@ -188,13 +224,11 @@ function readAddress(value: AddressLike): Address {
       if (value.bytes instanceof Uint8Array) return pathnameAddress(value.bytes);
     }
     if (value.kind === "abstract" && value.name instanceof Uint8Array) {
-      return { kind: "abstract", name: value.name.slice() };
+      return { kind: "abstract", name: copyOf(value.name) };
     }
     if (value.kind === "unnamed") return { kind: "unnamed" };
   }
-  throw new TypeError(
-    "Cannot use this as an address: expected a path, a file: URL, bytes or an Address",
-  );
+  throw notAnAddress();
 }
 
 function urlPath(url: URL): Uint8Array {

@@ -8,7 +8,7 @@ import { type Address, type AddressLike, parseAddress } from "./address.ts";
 import { isEnd, type Message, messageAt, senderAt, TIMESTAMP_ROOM } from "./messages.ts";
 import { packPlain } from "./sockaddr_scope.ts";
 import type { Bytes } from "./transfer.ts";
-import { asBytes, checkInteger, checkOptions } from "./validate.ts";
+import { asBytes, checkInteger, checkOptions, ifAbsent } from "./validate.ts";
 
 /** How much room a batch has. */
 export interface BatchOptions {
@@ -25,12 +25,17 @@ const DEFAULT_MESSAGE_SIZE = 2048;
 function makeBlock(options: BatchOptions | undefined, control: number) {
   checkOptions(options);
   const messages = checkInteger(
-    options?.messages ?? DEFAULT_MESSAGES,
+    ifAbsent(options?.messages, DEFAULT_MESSAGES),
     "a number of messages",
     1,
     MOST_MESSAGES,
   );
-  const size = checkInteger(options?.size ?? DEFAULT_MESSAGE_SIZE, "a message size", 1, 0x100_0000);
+  const size = checkInteger(
+    ifAbsent(options?.size, DEFAULT_MESSAGE_SIZE),
+    "a message size",
+    1,
+    0x100_0000,
+  );
   return { messages, size, block: new MessageBlock({ messages, data: messages * size, control }) };
 }
 

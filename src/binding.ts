@@ -103,6 +103,9 @@ function absolute(path: Uint8Array): Uint8Array {
 
 let temporaryNames = 0;
 
+/** The longest path that the kernel takes, its NUL not counted (PATH_MAX). */
+const MOST_PATH = 4095;
+
 /** bind(2) to a path of any length. */
 function bindPath(fd: number, path: Uint8Array): number {
   const layout = native().abi.layouts.sockaddr_un;
@@ -114,10 +117,14 @@ function bindPath(fd: number, path: Uint8Array): number {
   if (directoryFd < 0) return directoryFd;
   try {
     const near = procPath(directoryFd, name);
+    // A path this long could not be looked at or removed again.
+    if (path.length > MOST_PATH) return -errnoNumber("ENAMETOOLONG");
     if (near.length <= longestPlainPath()) {
       return sockets.bind(fd, sockaddr.packPathname(layout, near));
     }
     // Even the name is too long: bind under a short one, give the file its name, drop the short one.
+    // A socket cannot be bound twice, so what is in the way is looked for first.
+    if (typeof file.status(near) !== "number") return -errnoNumber("EADDRINUSE");
     const unique = `.afunix-${Date.now().toString(36)}-${(temporaryNames++).toString(36)}`;
     const random = Math.random().toString(36).slice(2, 10);
     const short = procPath(directoryFd, new TextEncoder().encode(unique + random));

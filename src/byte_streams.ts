@@ -32,31 +32,37 @@ export class ChunkReader {
   }
 }
 
-/** A readable byte stream; `finished` is called once, at the end or when it is cancelled. */
+/**
+ * A readable byte stream; `onFinished` is called once: at the end, when a read fails, or when it is
+ * cancelled.
+ */
 export function readableOver(
   read: Reader,
   cancel: () => void,
-  finished: () => void,
+  onFinished: () => void,
 ): ReadableStream<Uint8Array<ArrayBuffer>> {
+  const finished = once(onFinished);
   const chunks = new ChunkReader(read);
+  const readInto = (request: ReadableStreamBYOBRequest) => {
+    const { buffer, byteOffset, byteLength } = request.view!;
+    return read(new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength));
+  };
+  const end = (controller: ReadableByteStreamController) => {
+    controller.close();
+    finished();
+  };
   return new ReadableStream({
     type: "bytes",
     async pull(controller) {
       const request = controller.byobRequest;
       if (request?.view) {
-        const { buffer, byteOffset, byteLength } = request.view;
-        const view = new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength);
-        const count = await read(view);
-        if (count === null) {
-          controller.close();
-          finished();
-        }
+        const count = await orFinish(() => readInto(request), finished);
+        if (count === null) end(controller);
         return request.respond(count ?? 0);
       }
-      const chunk = await chunks.next();
-      if (chunk !== null) return controller.enqueue(chunk);
-      controller.close();
-      finished();
+      const chunk = await orFinish(() => chunks.next(), finished);
+      if (chunk === null) end(controller);
+      else controller.enqueue(chunk);
     },
     cancel() {
       cancel();
@@ -65,16 +71,20 @@ export function readableOver(
   });
 }
 
-/** A writable byte stream; `finished` is called once, when it is closed or aborted. */
+/**
+ * A writable byte stream; `onFinished` is called once: when it is closed or aborted, or when a write
+ * fails.
+ */
 export function writableOver(
   write: (chunk: Uint8Array, signal: AbortSignal) => Promise<unknown>,
   close: () => void,
   abort: () => void,
-  finished: () => void,
+  onFinished: () => void,
 ): WritableStream<Uint8Array> {
+  const finished = once(onFinished);
   return new WritableStream({
     async write(chunk, controller) {
-      await write(chunk, controller.signal);
+      await orFinish(() => write(chunk, controller.signal), finished);
     },
     close() {
       close();
@@ -85,6 +95,25 @@ export function writableOver(
       finished();
     },
   });
+}
+
+function once(action: () => void): () => void {
+  let done = false;
+  return () => {
+    if (done) return;
+    done = true;
+    action();
+  };
+}
+
+/** What fails ends the stream. */
+async function orFinish<T>(action: () => Promise<T>, finished: () => void): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    finished();
+    throw error;
+  }
 }
 
 /** A readable stream of whole messages; `cancel` is called when it is cancelled. */

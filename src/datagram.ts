@@ -124,7 +124,10 @@ export class UnixDatagram extends MessageSocket {
    * descriptor then stays the caller's.
    */
   static fromFd(fd: number): UnixDatagram {
-    const adopted = adoptSocket(fd, native().abi.constants.SOCK_DGRAM, "UnixDatagram");
+    const adopted = adoptSocket(fd, {
+      type: native().abi.constants.SOCK_DGRAM,
+      what: "UnixDatagram",
+    });
     return new UnixDatagram({ descriptor: new Descriptor(adopted), localAddr: null });
   }
 

@@ -4,11 +4,19 @@
  */
 
 import { checked, file, native, refusal } from "../ffi/mod.ts";
-import { pathBytes, pathnameAddress } from "./address.ts";
+import { formatAddress, pathBytes, pathnameAddress, quote } from "./address.ts";
 import { readableOver, writableOver } from "./byte_streams.ts";
 import { closeWithOwner, Descriptor } from "./descriptor.ts";
 import { assertOpen, type ByteCalls, type Bytes, Transfers } from "./transfer.ts";
-import { type AsyncOptions, checkFd, checkInteger, type SyncOptions } from "./validate.ts";
+import {
+  type AsyncOptions,
+  checkFd,
+  checkInteger,
+  checkOptions,
+  checkWord,
+  ifAbsent,
+  type SyncOptions,
+} from "./validate.ts";
 
 const calls: ByteCalls = { ...file, readName: "read", writeName: "write" };
 
@@ -70,18 +78,21 @@ export class Fd implements Disposable {
    */
   static open(
     path: string | Uint8Array,
+    // deno-lint-ignore default-param-last -- what follows is a bag of options
     mode: OpenMode = "read",
-    options: { permissions?: number } = {},
+    options?: { permissions?: number | undefined },
   ): Fd {
+    if (typeof path !== "string" && !(path instanceof Uint8Array)) {
+      throw new TypeError("Cannot use this as a path: expected a string or Uint8Array");
+    }
+    checkWord(mode, "a mode of opening", ["read", "write", "read-write", "append"]);
+    checkOptions(options);
     const address = pathnameAddress(
       typeof path === "string" ? pathBytes({ kind: "pathname", path }) : path,
     );
     const bytes = pathBytes(address);
-    const context = {
-      action: `Cannot open "${address.path}"`,
-      syscall: "open",
-      address: address.path,
-    };
+    const shown = formatAddress(address);
+    const context = { action: `Cannot open ${quote(address)}`, syscall: "open", address: shown };
     if (bytes.length === 0 || bytes.includes(0)) {
       throw refusal("EINVAL", { ...context, detail: "the path is empty or has a NUL" });
     }
@@ -93,8 +104,12 @@ export class Fd implements Disposable {
       "read-write": O_RDWR | O_CREAT,
       "append": O_WRONLY | O_CREAT | O_APPEND,
     }[mode];
-    if (flags === undefined) throw new TypeError(`Cannot use ${mode} as a mode of opening`);
-    const permissions = checkInteger(options.permissions ?? 0o666, "permissions", 0, 0o7777);
+    const permissions = checkInteger(
+      ifAbsent(options?.permissions, 0o666),
+      "permissions",
+      0,
+      0o7777,
+    );
     return new Fd(checked(file.open(bytes, flags | O_NONBLOCK, permissions), context));
   }
 

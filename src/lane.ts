@@ -111,6 +111,11 @@ export class Lane {
     }
   }
 
+  /** Lets what waits try again in the next turn, for a change that may be no event. */
+  lookAgain(): void {
+    if (this.#first !== null) reactor().runNextTurn(this);
+  }
+
   /** Ends all that waits, because the descriptor closes. */
   evict(negated: number, detail: string): void {
     while (this.#first !== null) {
@@ -155,7 +160,7 @@ export class Lane {
         this.#remove(waiter);
         reject(signal.reason);
         // What stood behind it need not wait for what it waited for.
-        if (this.#first !== null) reactor().runNextTurn(this);
+        this.lookAgain();
       };
       signal.addEventListener("abort", abort, { once: true });
       waiter.stopListening = () => signal.removeEventListener("abort", abort);

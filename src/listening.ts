@@ -3,13 +3,13 @@
  * @module
  */
 
-import { checked, failure, native, refusal, sockets, UnixSocketError } from "../ffi/mod.ts";
+import { checked, errnoNumber, failure, native, sockets, UnixSocketError } from "../ffi/mod.ts";
 import { type Address, type AddressLike, formatAddress, parseAddress, quote } from "./address.ts";
 import { bindSocket, removePath } from "./binding.ts";
 import { Descriptor } from "./descriptor.ts";
-import type { Work } from "./lane.ts";
+import { type Work, wouldBlock } from "./lane.ts";
 import { Backoff, sleep } from "./pause.ts";
-import { adoptSocket, createSocket, isListening, Socket } from "./socket.ts";
+import { adoptSocket, createSocket, Socket } from "./socket.ts";
 import { timedOut } from "./transfer.ts";
 import {
   type AsyncOptions,
@@ -18,6 +18,7 @@ import {
   checkOptions,
   checkSignal,
   checkWord,
+  ifAbsent,
   type SyncOptions,
 } from "./validate.ts";
 
@@ -68,8 +69,8 @@ export function createBound(
   const mode = options?.mode === undefined
     ? undefined
     : checkInteger(options.mode, "a mode", 0, 0o777);
-  const stale = checkWord(options?.stale ?? "replace", "stale", ["replace", "fail"]);
-  const unlinkOnClose = options?.unlinkOnClose ?? true;
+  const stale = checkWord(ifAbsent(options?.stale, "replace"), "stale", ["replace", "fail"]);
+  const unlinkOnClose = ifAbsent(options?.unlinkOnClose, true);
   if (typeof unlinkOnClose !== "boolean") {
     throw new TypeError("Cannot use this as unlinkOnClose: expected true or false");
   }
@@ -98,7 +99,7 @@ export function createListening(
 ): Bound {
   checkOptions(options);
   const { SOMAXCONN } = native().abi.constants;
-  const backlog = checkInteger(options?.backlog ?? SOMAXCONN, "a backlog", 0, 0x7fff_ffff);
+  const backlog = checkInteger(ifAbsent(options?.backlog, SOMAXCONN), "a backlog", 0, 0x7fff_ffff);
   return createBound(type, address, options, (descriptor, parsed) => {
     checked(sockets.listen(descriptor.fd, backlog), {
       action: `Cannot listen on ${quote(parsed)}`,
@@ -110,13 +111,7 @@ export function createListening(
 
 /** Takes over a descriptor that listens. On an error it stays the caller's. */
 export function adoptListening(fd: number, type: number, what: string): Descriptor {
-  const adopted = adoptSocket(fd, type, what);
-  if (isListening(adopted)) return new Descriptor(adopted);
-  throw refusal("EINVAL", {
-    action: `Cannot use descriptor ${fd} as a ${what}`,
-    syscall: "getsockopt",
-    detail: "it does not listen",
-  });
+  return new Descriptor(adoptSocket(fd, { type, what, listening: true }));
 }
 
 /** What may be over in a moment: an iteration waits and goes on. */
@@ -211,7 +206,12 @@ export abstract class Listener<Connection> extends Socket {
     const { descriptor } = this;
     return {
       owner: this,
-      attempt: () => sockets.accept(descriptor.fd),
+      attempt() {
+        const result = sockets.accept(descriptor.fd);
+        // A listener that was shut down says "would block" for ever, and that it is readable.
+        const ended = result === wouldBlock() && sockets.hasReadEnded(descriptor.fd);
+        return ended ? -errnoNumber("EINVAL") : result;
+      },
       fail: (negated, detail) =>
         failure(negated, { action: ACCEPTING, syscall: "accept4", detail }),
     };

@@ -18,7 +18,7 @@ import {
 } from "./listening.ts";
 import { MessageSocket, type ReceiveOptions, type ReceiveSyncOptions } from "./message_socket.ts";
 import type { Message } from "./messages.ts";
-import { adoptConnected } from "./socket.ts";
+import { adoptSocket } from "./socket.ts";
 import type { ConnectOptions, ConnectSyncOptions } from "./stream.ts";
 import type { Bytes } from "./transfer.ts";
 import { checkDeadline, checkSignal } from "./validate.ts";
@@ -108,7 +108,12 @@ export class UnixSeqpacket extends MessageSocket {
    */
   static fromFd(fd: number): UnixSeqpacket {
     const type = native().abi.linux!.SOCK_SEQPACKET;
-    const adopted = adoptConnected(fd, type, "UnixSeqpacket", "UnixSeqpacketListener");
+    const adopted = adoptSocket(fd, {
+      type,
+      what: "UnixSeqpacket",
+      listening: false,
+      listener: "UnixSeqpacketListener",
+    });
     return construct({ descriptor: new Descriptor(adopted), localAddr: null, remoteAddr: null });
   }
 

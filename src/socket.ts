@@ -104,7 +104,16 @@ export abstract class Socket implements Disposable {
    * @throws {UnixSocketError} EBADF once closed
    */
   get peekOffset(): number {
-    return this.getOption(native().abi.linux!.SO_PEEK_OFF, "peek offset");
+    this.assertOpen("read the peek offset", "getsockopt");
+    const { abi } = native();
+    const value = new Int32Array(1);
+    const bytes = new Uint8Array(value.buffer);
+    const { SOL_SOCKET } = abi.constants;
+    checked(sockets.getsockoptBytes(this.fd, SOL_SOCKET, abi.linux!.SO_PEEK_OFF, bytes), {
+      action: "Cannot read the peek offset",
+      syscall: "getsockopt",
+    });
+    return value[0]!;
   }
   set peekOffset(bytes: number) {
     checkInteger(bytes, "a peek offset", -1, 0x7fff_ffff);
@@ -144,6 +153,9 @@ export abstract class Socket implements Disposable {
     const { SHUT_RD, SHUT_WR, SHUT_RDWR } = native().abi.constants;
     const number = how === "read" ? SHUT_RD : how === "write" ? SHUT_WR : SHUT_RDWR;
     checked(sockets.shutdown(this.fd, number), { action: "Cannot shut down", syscall: "shutdown" });
+    // Not every end is an event: what waits looks again by itself.
+    this.descriptor.reading.lookAgain();
+    this.descriptor.writing.lookAgain();
   }
 
   /**
@@ -230,13 +242,26 @@ export function createSocket(type: number, action: string, address: Address): nu
   });
 }
 
+/** How a foreign descriptor has to be. */
+export interface Wanted {
+  /** SOCK_STREAM or another type. */
+  type: number;
+  /** The name of the class that wants it. */
+  what: string;
+  /** Whether it has to listen, or must not; undefined where the type cannot. */
+  listening?: boolean;
+  /** What to use for one that listens although it must not. */
+  listener?: string;
+}
+
 /**
- * Checks that a foreign descriptor is a Unix socket of a type, and makes it non-blocking and
+ * Checks that a foreign descriptor is the Unix socket that is wanted, and makes it non-blocking and
  * close-on-exec. On an error it stays as it was, and the caller's.
  *
- * @throws {UnixSocketError} EBADF, ENOTSOCK, or EPROTOTYPE for another family or type
+ * @throws {UnixSocketError} EBADF, ENOTSOCK, EPROTOTYPE for another family or type, EINVAL for one
+ * that listens or does not, other than wanted
  */
-export function adoptSocket(fd: number, type: number, what: string): number {
+export function adoptSocket(fd: number, { type, what, listening, listener }: Wanted): number {
   checkFd(fd);
   const { constants, linux } = native().abi;
   const context = { action: `Cannot use descriptor ${fd} as a ${what}`, syscall: "getsockopt" };
@@ -248,23 +273,11 @@ export function adoptSocket(fd: number, type: number, what: string): number {
   if (option(constants.SO_TYPE) !== type) {
     throw refusal("EPROTOTYPE", { ...context, detail: "it is a socket of another type" });
   }
+  const listens = option(constants.SO_ACCEPTCONN) === 1;
+  if (listening !== undefined && listens !== listening) {
+    const detail = listens ? `it listens: use ${listener}.fromFd` : "it does not listen";
+    throw refusal("EINVAL", { ...context, detail });
+  }
   checked(file.prepareDescriptor(fd), { ...context, syscall: "fcntl" });
   return fd;
-}
-
-/** Whether a socket listens. */
-export function isListening(fd: number): boolean {
-  const { SOL_SOCKET, SO_ACCEPTCONN } = native().abi.constants;
-  return sockets.getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN) === 1;
-}
-
-/** {@linkcode adoptSocket} for a socket that must not listen. */
-export function adoptConnected(fd: number, type: number, what: string, listener: string): number {
-  const adopted = adoptSocket(fd, type, what);
-  if (!isListening(adopted)) return adopted;
-  throw refusal("EINVAL", {
-    action: `Cannot use descriptor ${fd} as a ${what}`,
-    syscall: "getsockopt",
-    detail: `it listens: use ${listener}.fromFd`,
-  });
 }

@@ -3,42 +3,59 @@
  * @module
  */
 
-import { errnoNumber, file, native, sockets } from "../ffi/mod.ts";
+import { boundInodes, errnoNumber, file, native, sockets } from "../ffi/mod.ts";
 import type { Address } from "./address.ts";
 import { splitPath, withPeerSockaddr } from "./sockaddr_scope.ts";
 
 /**
  * Whether a socket lives at a pathname. A listener answers a connection, which it will see come
  * and go. A socket that is bound but does not listen yet refuses as a dead one does, so the
- * kernel's table is asked as well. In doubt the answer is yes.
+ * kernel's tables are asked as well, and then the socket again: it may have begun to listen in
+ * between. In doubt the answer is yes.
  */
 export function isServed(address: Address, path: Uint8Array, type: number): boolean {
+  return answers(address, type) || isBound(path, type) || answers(address, type);
+}
+
+function answers(address: Address, type: number): boolean {
   const probe = sockets.socket(type);
   if (probe < 0) return true;
   try {
     const answer = withPeerSockaddr(address, (packed) => sockets.connect(probe, packed));
-    if (answer === -errnoNumber("ENOENT")) return false;
-    // Taken, backlog full, another type, not ours to ask: somebody is there, or may be.
-    if (answer !== -errnoNumber("ECONNREFUSED")) return true;
+    // Refused, or gone. All else says that somebody is there, or may be: taken, backlog full,
+    // another type, not ours to ask.
+    return answer !== -errnoNumber("ECONNREFUSED") && answer !== -errnoNumber("ENOENT");
   } finally {
     file.close(probe);
   }
-  return isBound(path, type);
 }
 
 /**
- * Whether `/proc/net/unix` has a socket of this type that is bound here and neither connected nor
- * listening. (One of another type would have answered EPROTOTYPE.)
- * An absolute name there counts when it leads to the same file; a relative one, whose directory
- * nobody can know, when its last part is ours.
+ * Whether a socket of this type is bound here and neither connected nor listening. (One of another
+ * type would have answered EPROTOTYPE.) The kernel's list of inodes knows it under any name; the
+ * table of names helps on file systems that show other inode numbers than they use (overlayfs).
  */
 function isBound(path: Uint8Array, type: number): boolean {
-  const table = readWhole("/proc/net/unix");
-  if (table === null) return true;
-  const { name } = splitPath(path);
-  const ours = latin1(name);
   const target = file.status(path);
   if (typeof target === "number") return false;
+  const inodes = boundInodes();
+  if (typeof inodes !== "number") {
+    const bound = inodes.some((socket) =>
+      socket.unconnected && socket.type === type && socket.inode === target.inode
+    );
+    if (bound) return true;
+  }
+  const table = readWhole("/proc/net/unix");
+  if (table === null) return typeof inodes === "number";
+  return isNamed(table, path, target, type);
+}
+
+/**
+ * Whether the text of `/proc/net/unix` names this path. An absolute name there counts when it leads
+ * to the same file; a relative one, whose directory nobody can know, when its last part is ours.
+ */
+function isNamed(table: string, path: Uint8Array, target: file.FileStatus, type: number): boolean {
+  const ours = latin1(splitPath(path).name);
   for (const line of table.split("\n")) {
     const entry = parseLine(line);
     if (entry === null || entry.type !== type || entry.connected || entry.listening) continue;

@@ -9,7 +9,7 @@ import { ChunkReader, readableOver, writableOver } from "./byte_streams.ts";
 import { connectAsync, connectBlocking, type Connected } from "./connecting.ts";
 import { type PeerCredentials, readPeerCredentials } from "./credentials.ts";
 import { Descriptor } from "./descriptor.ts";
-import { adoptConnected, Socket } from "./socket.ts";
+import { adoptSocket, Socket } from "./socket.ts";
 import { type ByteCalls, type Bytes, Transfers } from "./transfer.ts";
 import {
   type AsyncOptions,
@@ -138,7 +138,12 @@ export class UnixStream extends Socket {
    */
   static fromFd(fd: number): UnixStream {
     const type = native().abi.constants.SOCK_STREAM;
-    const adopted = adoptConnected(fd, type, "UnixStream", "UnixListener");
+    const adopted = adoptSocket(fd, {
+      type,
+      what: "UnixStream",
+      listening: false,
+      listener: "UnixListener",
+    });
     return new UnixStream(new Descriptor(adopted), null, null);
   }
 

@@ -30,14 +30,24 @@ function nameOf(value: unknown): string {
 
 /** A view of the memory of `value`, for data that is only read. */
 export function asBytes(value: unknown, what: string): Uint8Array {
-  if (value instanceof Uint8Array) return value;
   if (ArrayBuffer.isView(value)) {
-    return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+    if (!isDetached(value.buffer)) {
+      if (value instanceof Uint8Array) return value;
+      return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
+    }
+  } else if (value instanceof ArrayBuffer && !isDetached(value)) {
+    return new Uint8Array(value);
   }
-  if (value instanceof ArrayBuffer) return new Uint8Array(value);
   throw new TypeError(
-    `Cannot use ${nameOf(value)} as ${what}: expected a typed array, DataView or ArrayBuffer`,
+    `Cannot use ${
+      nameOf(value)
+    } as ${what}: expected a typed array, DataView or ArrayBuffer that ` +
+      "is not detached",
   );
+}
+
+function isDetached(buffer: ArrayBufferLike): boolean {
+  return (buffer as ArrayBuffer).detached === true;
 }
 
 /** The signal of an options object, after checking that it has not been aborted yet. */
@@ -96,4 +106,9 @@ export function checkWord<T extends string>(value: unknown, what: string, words:
 /** A descriptor number. */
 export function checkFd(value: unknown): number {
   return checkInteger(value, "a descriptor", 0, 0x7fff_ffff);
+}
+
+/** The value of an option, or what stands for its absence. Null is a value, and a wrong one. */
+export function ifAbsent<T>(value: T | undefined, instead: T): T {
+  return value === undefined ? instead : value;
 }

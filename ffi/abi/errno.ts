@@ -248,6 +248,5 @@ export const darwinErrno = {
   ENOPOLICY: 103,
   ENOTRECOVERABLE: 104,
   EOWNERDEAD: 105,
-  ELAST: 106,
   EQFULL: 106,
 } as const;

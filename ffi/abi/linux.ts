@@ -93,6 +93,7 @@ export const linuxOnly = {
   EPOLLET: -2147483648,
   EFD_CLOEXEC: 524288,
   EFD_NONBLOCK: 2048,
+  POLLRDHUP: 8192,
   // Newer than most installed headers; the numbers are in Linux's asm-generic/socket.h.
   SO_PASSPIDFD: 76,
   SO_PEERPIDFD: 77,
