@@ -3,30 +3,13 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "@std/path";
 import { UnixListener, UnixStream } from "../../mod.ts";
 import { ROOT } from "./runtime.ts";
 import { settled, withTempSocketPath } from "./sockets.ts";
 
-/** Bytes that are the same every time and do not repeat soon (xorshift32). */
-export function pattern(size: number, seed = 1): Uint8Array<ArrayBuffer> {
-  const data = new Uint8Array(size);
-  let state = seed * 2654435761 | 1;
-  for (let i = 0; i < size; i++) {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    data[i] = state;
-  }
-  return data;
-}
-
-/** What tells two long byte strings apart in one line. */
-export function digest(data: Uint8Array): string {
-  return createHash("sha256").update(data).digest("hex");
-}
+export * from "./data.ts";
 
 /** Runs a body with both ends of a connection over a listener, all closed afterwards. */
 export function withConnection<T>(
@@ -49,19 +32,19 @@ export async function isPending(promise: Promise<unknown>): Promise<boolean> {
   return pending;
 }
 
-/** Reads until so many bytes are there, or the end. */
-export async function readExactly(
-  source: { read(buffer: Uint8Array): Promise<number | null> },
-  size: number,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const data = new Uint8Array(size);
-  let filled = 0;
-  while (filled < size) {
-    const count = await source.read(data.subarray(filled));
-    if (count === null) break;
-    filled += count;
+/**
+ * What a promise comes to, or an error where it still waits after very many turns of the event
+ * loop: for what hangs when it fails.
+ */
+export async function eventually<T>(promise: Promise<T>): Promise<T> {
+  let pending = true;
+  const settle = () => pending = false;
+  promise.then(settle, settle);
+  for (let turn = 0; pending; turn++) {
+    if (turn === 5000) throw new Error("The promise is still pending after 5000 turns");
+    await new Promise((resolve) => setTimeout(resolve, 1));
   }
-  return data.subarray(0, filled);
+  return await promise;
 }
 
 /** The open flags of a descriptor of this process, from its fdinfo. */

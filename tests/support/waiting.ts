@@ -74,3 +74,23 @@ export function countCalls(...names: LibcName[]): {
     },
   };
 }
+
+/** So many pairs of connected streams; for `closeAll`. */
+export function pairs(count: number): [UnixStream, UnixStream][] {
+  return Array.from({ length: count }, () => UnixStream.pair());
+}
+
+export function closeAll(list: Iterable<Iterable<{ close(): void }>>): void {
+  for (const members of list) for (const member of members) member.close();
+}
+
+/** Reads exactly so many bytes, blocking. */
+export function takeSync(stream: UnixStream, count: number): Uint8Array {
+  const data = new Uint8Array(count);
+  for (let at = 0; at < count;) {
+    const taken = stream.readSync(data.subarray(at), { timeout: 10_000 });
+    assert(taken !== null, `the stream ended after ${at} of ${count} bytes`);
+    at += taken;
+  }
+  return data;
+}
