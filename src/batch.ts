@@ -196,12 +196,12 @@ export class ReceiveBatch implements Iterable<Message> {
    * Receives what is there; how many messages, 0 at the end, or a negated errno.
    * @ignore
    */
-  fill(fd: number, canEnd: boolean): number {
+  fill(fd: number, endIsEmpty: boolean): number {
     this.#count = 0;
     let count = this.block.receiveMany(fd, this.capacity);
     if (count <= 0) return count;
     // At the end the kernel fills every place with the same nothing.
-    while (canEnd && count > 0 && isEnd(this.block, count - 1, this.block.length(count - 1))) {
+    while (endIsEmpty && count > 0 && isEnd(this.block, count - 1, this.block.length(count - 1))) {
       count--;
     }
     return this.#count = count;

@@ -18,7 +18,7 @@ import {
 } from "./message_socket.ts";
 import { type Message, sender } from "./messages.ts";
 import { withPeerSockaddr } from "./sockaddr_scope.ts";
-import { adoptSocket, createSocket, type ShutdownHow } from "./socket.ts";
+import { adoptSocket, createSocket } from "./socket.ts";
 import { type Bytes, timedOut } from "./transfer.ts";
 import {
   asBytes,
@@ -69,7 +69,6 @@ const BATCHES = "batches\0";
 export class UnixDatagram extends MessageSocket {
   readonly #destinations = new Destinations();
   readonly #received = { name: new Uint8Array(new ArrayBuffer(128)), nameLength: 0 };
-  #readEnded = false;
 
   private constructor({ descriptor, localAddr }: Bound) {
     super(descriptor, localAddr);
@@ -271,11 +270,6 @@ export class UnixDatagram extends MessageSocket {
     return work.received!;
   }
 
-  override shutdown(how: ShutdownHow): void {
-    super.shutdown(how);
-    if (how !== "write") this.#readEnded = true;
-  }
-
   /** The messages as a web stream. Cancelling it closes the socket. */
   get readable(): ReadableStream<Message> {
     return messagesOver(() => this.#messageOrEnd(), () => this.close());
@@ -283,7 +277,7 @@ export class UnixDatagram extends MessageSocket {
 
   /** A web stream each of whose chunks is sent to the peer as one message. */
   get writable(): WritableStream<Bytes> {
-    return new WritableStream({ write: (chunk) => this.send(chunk) });
+    return new WritableStream({ write: (chunk, { signal }) => this.send(chunk, { signal }) });
   }
 
   /** The messages, until the socket closes. Leaving the loop leaves it open. */
@@ -296,8 +290,8 @@ export class UnixDatagram extends MessageSocket {
   }
 
   /** @ignore */
-  protected override get canEnd(): boolean {
-    return this.#readEnded;
+  protected override get endIsEmpty(): boolean {
+    return false;
   }
 
   /** @ignore */
@@ -332,8 +326,8 @@ export class UnixDatagram extends MessageSocket {
           throw new TypeError("Cannot receive: the buffer was detached or shrunk while it waited");
         }
         const length = sockets.recvfrom(descriptor.fd, view, room, MSG_TRUNC, received);
+        if (this.hasEnded(length)) throw ended("recvfrom");
         if (length < 0) return length;
-        if (length === 0 && received.nameLength === 0 && this.#readEnded) throw ended("recvfrom");
         const from = sender(received.name, received.nameLength);
         work.received = { bytes: Math.min(length, room), length, truncated: length > room, from };
         return length;
@@ -344,19 +338,16 @@ export class UnixDatagram extends MessageSocket {
     return work;
   }
 
-  /** What came; nothing is an empty message of a nameless sender, as long as this side reads. */
   #message(message: Message | null): Message {
-    if (message !== null) return message;
-    if (this.#readEnded) throw ended("recvmsg");
-    const data = new Uint8Array(0);
-    return { data, from: { kind: "unnamed" }, length: 0, truncated: false, endOfRecord: true };
+    if (message === null) throw ended("recvmsg");
+    return message;
   }
 
   async #messageOrEnd(): Promise<Message | null> {
     try {
-      return await this.receive();
+      return await this.receiveMessage(undefined, false);
     } catch (error) {
-      if (this.closed || this.#readEnded) return null;
+      if (this.closed) return null;
       throw error;
     }
   }

@@ -155,10 +155,19 @@ export abstract class MessageSocket extends Socket {
   }
 
   /**
-   * Whether receiving can come to an end.
+   * Whether the kernel reports the end as an empty message (seqpacket). It reports that of a
+   * datagram socket, whose reading was shut down, as nothing to receive.
    * @ignore
    */
-  protected abstract readonly canEnd: boolean;
+  protected abstract readonly endIsEmpty: boolean;
+
+  /**
+   * Whether nothing more can come, after the kernel said that nothing is there.
+   * @ignore
+   */
+  protected hasEnded(result: number): boolean {
+    return !this.endIsEmpty && result === wouldBlock() && sockets.hasReadEnded(this.fd);
+  }
 
   /** @ignore */
   protected async receiveMessage(
@@ -244,12 +253,16 @@ export abstract class MessageSocket extends Socket {
 
   #receiving(size: number, peek: boolean): Receipt {
     this.assertOpen("receive", "recvmsg");
-    const { descriptor } = this;
     const flags = peek ? native().abi.constants.MSG_PEEK : 0;
     const receipt: Receipt = {
       message: null,
       owner: this,
-      attempt: () => receiveOne(descriptor.fd, flags, size, (message) => receipt.message = message),
+      attempt: () => {
+        const result = receiveOne(this.fd, flags, size, this.endIsEmpty);
+        if (typeof result === "number") return this.hasEnded(result) ? 0 : result;
+        receipt.message = result;
+        return 0;
+      },
       fail: (negated, detail) =>
         failure(negated, { action: "Cannot receive", syscall: "recvmsg", detail }),
     };
@@ -260,7 +273,10 @@ export abstract class MessageSocket extends Socket {
     this.assertOpen("receive", "recvmmsg");
     return {
       owner: this,
-      attempt: () => batch.fill(this.fd, this.canEnd),
+      attempt: () => {
+        const count = batch.fill(this.fd, this.endIsEmpty);
+        return this.hasEnded(count) ? 0 : count;
+      },
       fail: (negated, detail) =>
         failure(negated, { action: "Cannot receive", syscall: "recvmmsg", detail }),
     };

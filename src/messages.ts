@@ -55,20 +55,19 @@ export function checkSize(size: number | undefined): number {
 }
 
 /**
- * Receives one message. Returns a negated errno, or 0 after telling `take` the message; `take` is
- * told null where the other side has ended and nothing is left.
+ * Receives one message, or null where nothing but an end can be so empty: not on a datagram socket.
+ * A number is a negated errno.
  */
 export function receiveOne(
   fd: number,
   flags: number,
   size: number,
-  take: (message: Message | null) => void,
-): number {
+  emptyMayBeEnd: boolean,
+): Message | null | number {
   const block = blockFor(size);
   const length = block.receiveOne(fd, flags);
   if (length < 0) return length;
-  take(isEnd(block, 0, length) ? null : messageAt(block, 0, length, size));
-  return 0;
+  return emptyMayBeEnd && isEnd(block, 0, length) ? null : messageAt(block, 0, length, size);
 }
 
 /** Whether there was no message: an end has no bytes, no address and no control message. */

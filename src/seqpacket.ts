@@ -187,7 +187,11 @@ export class UnixSeqpacket extends MessageSocket {
     const end = () => {
       if (!this.closed) this.shutdown("write");
     };
-    return new WritableStream({ write: (chunk) => this.send(chunk), close: end, abort: end });
+    return new WritableStream({
+      write: (chunk, { signal }) => this.send(chunk, { signal }),
+      close: end,
+      abort: end,
+    });
   }
 
   /**
@@ -210,7 +214,7 @@ export class UnixSeqpacket extends MessageSocket {
   }
 
   /** @ignore */
-  protected override get canEnd(): boolean {
+  protected override get endIsEmpty(): boolean {
     return true;
   }
 }
