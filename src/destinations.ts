@@ -87,6 +87,7 @@ export class Destinations {
     try {
       const backoff = new Backoff();
       for (;;) {
+        if (either.aborted) throw closed(work, closing) ?? either.reason;
         const result = work.attempt();
         if (result >= 0) return;
         if (result !== wouldBlock() && result !== YIELD) throw work.fail(result);
