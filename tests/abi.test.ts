@@ -1,0 +1,312 @@
+import { assert, assertEquals } from "@std/assert";
+import { join } from "@std/path";
+import { readdirSync, readFileSync } from "node:fs";
+import process from "node:process";
+import { test } from "node:test";
+import { type Abi, abiFor, type Layout } from "../ffi/abi/mod.ts";
+import { kernelLayouts } from "../ffi/abi/linux.ts";
+import { native } from "../ffi/mod.ts";
+import { runC } from "./support/c_program.ts";
+import { ROOT, unlessProgram } from "./support/mod.ts";
+
+type Values = Record<string, number>;
+
+/** The C library's headers as a compiler reads them; null where they do not define a name. */
+type Fixture = Record<string, number | null>;
+
+interface Target {
+  os: "linux" | "darwin";
+  arch: "x86_64" | "aarch64";
+  fixture: string;
+}
+
+const FIXTURES = join(ROOT, "tests", "fixtures", "layouts");
+
+const TARGETS: readonly Target[] = [
+  { os: "darwin", arch: "aarch64", fixture: "darwin-aarch64.json" },
+  { os: "darwin", arch: "x86_64", fixture: "darwin-x86_64.json" },
+  { os: "linux", arch: "aarch64", fixture: "linux-aarch64-glibc.json" },
+  { os: "linux", arch: "aarch64", fixture: "linux-aarch64-musl.json" },
+  { os: "linux", arch: "x86_64", fixture: "linux-x86_64-glibc.json" },
+  { os: "linux", arch: "x86_64", fixture: "linux-x86_64-musl.json" },
+];
+
+/** What musl's headers say otherwise. As an argument of listen(2) any large number does. */
+const MUSL: Values = { SOMAXCONN: 128 };
+
+/**
+ * Members that musl declares as 4 bytes, as POSIX has them, and pads to the 8 that the kernel reads.
+ * As the targets are little-endian, 8 bytes written are both, if the number is small.
+ */
+const PADDED_BY_MUSL: Values = {
+  "cmsghdr.cmsg_len#": 4,
+  "msghdr.msg_controllen#": 4,
+  "msghdr.msg_iovlen#": 4,
+};
+
+/** Linux constants that no fixture has: from newer kernels, with the number in asm-generic/socket.h. */
+const TOO_NEW: Values = {
+  SCM_PIDFD: 4,
+  SCM_SECURITY: 3,
+  SO_PASSPIDFD: 76,
+  SO_PASSRIGHTS: 83,
+  SO_PEERPIDFD: 77,
+};
+
+/** Linux constants that no fixture has: of headers that were not asked. A C compiler is, below. */
+const ELSEWHERE: Values = {
+  IOCB_CMD_POLL: 5,
+  IOCB_FLAG_RESFD: 1,
+  LOCK_EX: 2,
+  LOCK_NB: 4,
+  LOCK_UN: 8,
+  STATX_BASIC_STATS: 0x7ff,
+};
+
+/** Second names of a number, which the errno tables leave out on purpose. */
+const ALIASES: Record<Abi["os"], Values> = {
+  linux: { EDEADLOCK: 35, EOPNOTSUPP: 95, EWOULDBLOCK: 11 },
+  darwin: { ELAST: 106, EWOULDBLOCK: 35 },
+};
+
+/** Sorted copies, so that a difference shows as one line. */
+function sorted(values: Values): Values {
+  return Object.fromEntries(Object.entries(values).sort(([a], [b]) => a < b ? -1 : 1));
+}
+
+function readFixture(name: string): Fixture {
+  return JSON.parse(readFileSync(join(FIXTURES, name), "utf8"));
+}
+
+function target({ os, arch }: Target): Abi {
+  const abi = abiFor(os, arch);
+  assert(abi !== null);
+  return abi;
+}
+
+/** A layout under the names of the fixtures. */
+function flatten(struct: string, layout: Layout<string>): Values {
+  const flat: Values = { [`sizeof(${struct})`]: layout.size };
+  for (const [field, [offset, width]] of Object.entries(layout.fields)) {
+    flat[`${struct}.${field}@`] = offset;
+    flat[`${struct}.${field}#`] = width;
+  }
+  return flat;
+}
+
+/** Those of a target's layouts that exist there. */
+function layoutsOf(abi: Abi): [string, Layout<string>][] {
+  return Object.entries(abi.layouts).filter((entry): entry is [string, Layout<string>] =>
+    entry[1] !== null
+  );
+}
+
+/** Splits a table into what the fixture knows and what it does not. */
+function compare(table: Values, fixture: Fixture): { differing: string[]; unknown: Values } {
+  const differing: string[] = [];
+  const unknown: Values = {};
+  for (const [name, value] of Object.entries(table)) {
+    const expected = fixture[name] ?? null;
+    if (expected === null) unknown[name] = value;
+    else if (expected !== value) differing.push(`${name}: ${value}, in C ${expected}`);
+  }
+  return { differing, unknown };
+}
+
+test("abiFor() has one fixture or more for every target, and no fixture is left unread", () => {
+  assertEquals(readdirSync(FIXTURES).sort(), TARGETS.map(({ fixture }) => fixture));
+  for (const os of ["linux", "darwin"]) {
+    for (const arch of ["x86_64", "aarch64"]) {
+      assert(TARGETS.some((one) => one.os === os && one.arch === arch), `${os} ${arch}`);
+    }
+  }
+});
+
+for (const one of TARGETS) {
+  const { os, arch, fixture: name } = one;
+
+  test(`abiFor("${os}", "${arch}") has the constants of ${name}, and names those it lacks`, () => {
+    const abi = target(one);
+    const constants = { ...abi.constants, ...abi.linux };
+    const { differing, unknown } = compare(constants, readFixture(name));
+    const { SOMAXCONN } = abi.constants;
+    const musl = [`SOMAXCONN: ${SOMAXCONN}, in C ${MUSL.SOMAXCONN}`];
+    assertEquals(differing, name.includes("musl") ? musl : []);
+    const expected = os === "linux" ? { ...TOO_NEW, ...ELSEWHERE } : {};
+    assertEquals(sorted(unknown), sorted(expected));
+  });
+
+  test(`abiFor("${os}", "${arch}") has every errno of ${name}, and no other`, () => {
+    const { errno } = target(one);
+    const fixture = readFixture(name);
+    assertEquals(compare(errno, fixture), { differing: [], unknown: {} });
+    const left: Values = {};
+    for (const [key, value] of Object.entries(fixture)) {
+      if (value === null || !/^E(?!POLL)[A-Z0-9]+$/.test(key)) continue;
+      if (!(key in errno) || key in ALIASES[os]) left[key] = value;
+    }
+    assertEquals(sorted(left), ALIASES[os]);
+    for (const number of Object.values(left)) assert(Object.values(errno).includes(number));
+  });
+
+  test(`abiFor("${os}", "${arch}") has the struct sizes, offsets and widths of ${name}`, () => {
+    const abi = target(one);
+    const fixture = readFixture(name);
+    assert(layoutsOf(abi).length >= 3);
+    for (const [struct, layout] of layoutsOf(abi)) {
+      const ours = flatten(struct, layout);
+      const musl = Object.keys(ours)
+        .filter((key) => name.includes("musl") && key in PADDED_BY_MUSL)
+        .map((key) => `${key}: 8, in C ${PADDED_BY_MUSL[key]}`);
+      const compared = compare(ours, fixture);
+      assertEquals(compared, { differing: musl, unknown: {} }, struct);
+    }
+    for (const [struct, layout] of Object.entries(abi.layouts)) {
+      // Null here means that there is no such struct there.
+      if (layout === null) assertEquals(fixture[`sizeof(${struct})`] ?? null, null, struct);
+    }
+  });
+
+  test(`abiFor("${os}", "${arch}") has fields that neither overlap nor leave their struct`, () => {
+    for (const [struct, { size, fields }] of layoutsOf(target(one))) {
+      const ordered = Object.entries(fields).sort(([, a], [, b]) => a[0] - b[0]);
+      let end = 0;
+      for (const [field, [offset, width]] of ordered) {
+        assert(offset >= end, `${struct}.${field} overlaps`);
+        end = offset + width;
+      }
+      assert(end <= size, `${struct} ends at ${size}, its last field at ${end}`);
+    }
+  });
+
+  test(`abiFor("${os}", "${arch}") gives every errno number one name`, () => {
+    const names = new Map<number, string>();
+    for (const [key, number] of Object.entries(target(one).errno)) {
+      assertEquals(names.get(number), undefined, `${number} is ${key} and ${names.get(number)}`);
+      names.set(number, key);
+    }
+  });
+}
+
+test("abiFor() has the numbers that no fixture knows as the kernel's headers have them", () => {
+  for (const arch of ["x86_64", "aarch64"] as const) {
+    const abi = abiFor("linux", arch)!;
+    for (const [name, value] of Object.entries({ ...TOO_NEW, ...ELSEWHERE })) {
+      assertEquals((abi.linux as unknown as Values)[name], value, name);
+    }
+  }
+});
+
+test("abiFor() has the system call numbers of each Linux architecture", () => {
+  assertEquals(abiFor("linux", "x86_64")!.syscalls, { io_setup: 206, io_submit: 209 });
+  assertEquals(abiFor("linux", "aarch64")!.syscalls, { io_setup: 0, io_submit: 2 });
+  assertEquals(abiFor("darwin", "aarch64")!.syscalls, null);
+});
+
+test("abiFor() has the longest sockaddr_un that each kernel takes", () => {
+  // Linux: what fits the struct. Darwin: SOCK_MAXADDRLEN, more than the struct.
+  for (const arch of ["x86_64", "aarch64"]) {
+    assertEquals(abiFor("linux", arch)!.layouts.sockaddr_un.longest, 110);
+    assertEquals(abiFor("darwin", arch)!.layouts.sockaddr_un.longest, 255);
+  }
+});
+
+test("abiFor() knows architectures by both their names, and no others", () => {
+  for (const os of ["linux", "darwin"]) {
+    assertEquals(abiFor(os, "x64"), abiFor(os, "x86_64"));
+    assertEquals(abiFor(os, "arm64"), abiFor(os, "aarch64"));
+    for (const arch of ["ia32", "arm", "riscv64", "", "constructor"]) {
+      assertEquals(abiFor(os, arch), null, arch);
+    }
+  }
+  for (const os of ["win32", "freebsd", "android", "", "constructor"]) {
+    assertEquals(abiFor(os, "x64"), null, os);
+  }
+});
+
+test("native().abi is the target of this machine", () => {
+  assertEquals(native().abi, abiFor(process.platform, process.arch));
+});
+
+/** A program that prints each name with its value, where the headers of this machine have it. */
+function valuesProgram(names: readonly string[], structs: Record<string, Layout<string>>): string {
+  const lines = names.flatMap((name) => [
+    // The one constant here that is an enumerator without a macro of its name.
+    name === "IOCB_CMD_POLL" ? "#if HAVE_AIO_ABI" : `#ifdef ${name}`,
+    `  printf("${name} %lld\\n", (long long) (${name}));`,
+    "#endif",
+  ]);
+  for (const [struct, { fields }] of Object.entries(structs)) {
+    if (struct === "iocb") lines.push("#if HAVE_AIO_ABI");
+    const show = (name: string, value: string) =>
+      lines.push(`  printf("${name} %lld\\n", (long long) (${value}));`);
+    show(`sizeof(${struct})`, `sizeof(struct ${struct})`);
+    for (const field of Object.keys(fields)) {
+      const member = `((struct ${struct} *) 0)->${field}`;
+      show(`${struct}.${field}@`, `__builtin_offsetof(struct ${struct}, ${field})`);
+      show(`${struct}.${field}#`, `sizeof(${member})`);
+    }
+    if (struct === "iocb") lines.push("#endif");
+  }
+  return `
+    #define _GNU_SOURCE
+    #include <errno.h>
+    #include <fcntl.h>
+    #include <poll.h>
+    #include <stdio.h>
+    #include <sys/epoll.h>
+    #include <sys/eventfd.h>
+    #include <sys/file.h>
+    #include <sys/ioctl.h>
+    #include <sys/socket.h>
+    #include <sys/stat.h>
+    #include <sys/syscall.h>
+    #include <sys/un.h>
+    #include <unistd.h>
+    #if __has_include(<linux/sockios.h>)
+    #include <linux/sockios.h>
+    #endif
+    #if __has_include(<linux/aio_abi.h>)
+    #include <linux/aio_abi.h>
+    #define HAVE_AIO_ABI 1
+    #endif
+    int main(void) {
+      ${lines.join("\n")}
+    #ifdef __GLIBC__
+      printf("glibc 1\\n");
+    #endif
+      return 0;
+    }`;
+}
+
+test(
+  "abiFor() agrees with this machine's C compiler on every constant, errno, struct and number",
+  { skip: process.platform === "linux" ? unlessProgram("cc") : "needs Linux headers" },
+  async () => {
+    const abi = native().abi;
+    const structs = Object.fromEntries([...layoutsOf(abi), ...Object.entries(kernelLayouts)]);
+    const ours: Values = { ...abi.constants, ...abi.linux, ...abi.errno };
+    for (const [name, number] of Object.entries(abi.syscalls!)) ours[`SYS_${name}`] = number;
+    const names = Object.keys(ours);
+    for (const [struct, layout] of Object.entries(structs)) {
+      Object.assign(ours, flatten(struct, layout));
+    }
+
+    const told: Values = {};
+    for (const line of (await runC(valuesProgram(names, structs))).trim().split("\n")) {
+      const [name, value] = line.split(/ (?=-?\d+$)/);
+      told[name!] = Number(value);
+    }
+    if (!("glibc" in told)) {
+      assertEquals(told.SOMAXCONN, MUSL.SOMAXCONN);
+      for (const name of ["SOMAXCONN", ...Object.keys(PADDED_BY_MUSL)]) delete ours[name];
+    }
+    // The sign of a constant of 32 bits is a matter of its type in C.
+    if (told.EPOLLET !== undefined) told.EPOLLET |= 0;
+
+    const { differing, unknown } = compare(ours, told);
+    assertEquals(differing, []);
+    const silent = Object.keys(unknown).filter((name) => !(name in TOO_NEW));
+    assertEquals(silent, []);
+  },
+);
