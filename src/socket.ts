@@ -141,7 +141,8 @@ export abstract class Socket implements Disposable {
    *
    * `"read"`: what has arrived can still be received, then comes the end; sending to this socket
    * fails with EPIPE. `"write"`: sending fails with EPIPE, and a connected peer reads the end after
-   * all that is under way. On a listener, `"read"` refuses new connections and ends accepting with
+   * all that is under way. A write of the peer's that already waits for room may go on waiting when
+   * this side ends its reading: no event tells it, until this socket closes. On a listener, `"read"` refuses new connections and ends accepting with
    * EINVAL after those in the backlog. Ending what has ended does nothing.
    *
    * @throws {UnixSocketError} EBADF once closed
