@@ -8,6 +8,7 @@ export { UnixSocketError, type UnixSocketErrorInit } from "./errors.ts";
 export { checked, failure, type FailureContext, refusal } from "./call.ts";
 export { errnoName, errnoNumber } from "./errno.ts";
 export type { Watcher } from "./runtime.ts";
+export { onExit } from "./exit.ts";
 export { createEpoll, type Poller } from "./epoll.ts";
 export { MessageBlock } from "./message_block.ts";
 export { type BoundInode, boundInodes } from "./sock_diag.ts";

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { errnoNumber, file } from "../ffi/mod.ts";
+import { errnoNumber, file, onExit } from "../ffi/mod.ts";
 import { Lane, type LaneHost } from "./lane.ts";
 import { reactor, type Registrant } from "./reactor.ts";
 
@@ -14,8 +14,7 @@ import { reactor, type Registrant } from "./reactor.ts";
 export class Descriptor implements LaneHost, Registrant {
   readonly reading: Lane = new Lane(this, "readable");
   readonly writing: Lane = new Lane(this, "writable");
-  /** Runs once, before the descriptor closes: for instance, removes a path. */
-  beforeClose: (() => void) | null = null;
+  #beforeClose: (() => void) | null = null;
   #fd: number;
   #token = 0;
   #waiting = 0;
@@ -33,6 +32,23 @@ export class Descriptor implements LaneHost, Registrant {
   /** Whether it was closed or given away. */
   get closed(): boolean {
     return this.#fd === -1;
+  }
+
+  /**
+   * What to do once before the descriptor closes, or when the process ends with it open: for
+   * instance, to remove a path. Null for nothing.
+   */
+  set beforeClose(action: (() => void) | null) {
+    this.#beforeClose = action;
+    if (action === null) leftBehind.delete(this);
+    else rememberForExit(this);
+  }
+
+  /** Does now what has to be done before closing. */
+  finish(): void {
+    const action = this.#beforeClose;
+    this.beforeClose = null;
+    action?.();
   }
 
   enroll(): void {
@@ -78,11 +94,23 @@ export class Descriptor implements LaneHost, Registrant {
     const closed = -errnoNumber("EBADF");
     this.reading.evict(closed, detail);
     this.writing.evict(closed, detail);
-    this.beforeClose?.();
-    this.beforeClose = null;
+    this.finish();
     if (this.#token !== 0) reactor().unregister(fd, this.#token);
     return fd;
   }
+}
+
+/** The descriptors that have something to do before the process ends. */
+const leftBehind = new Set<Descriptor>();
+let hooked = false;
+
+function rememberForExit(descriptor: Descriptor): void {
+  leftBehind.add(descriptor);
+  if (hooked) return;
+  hooked = true;
+  onExit(() => {
+    for (const left of leftBehind) left.finish();
+  });
 }
 
 const lastNet = new FinalizationRegistry<Descriptor>((descriptor) => descriptor.close());

@@ -38,7 +38,8 @@ export interface PathOptions {
   stale?: "replace" | "fail" | undefined;
   /**
    * Whether closing removes the path, provided it is still the file that this socket made; true
-   * without it.
+   * without it. The end of the process, also by `process.exit`, removes it as well; a signal that
+   * kills the process does not, and the next server finds a stale path.
    */
   unlinkOnClose?: boolean | undefined;
 }
