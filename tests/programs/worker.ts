@@ -1,0 +1,103 @@
+/**
+ * Runs in a Worker, of `node:worker_threads` or of the web. The first message says what to do; the
+ * answers are "ready" and, where the work ends, "done" or what went wrong.
+ */
+
+import { isMainThread, parentPort } from "node:worker_threads";
+import { refuseAio } from "../support/refuse_aio.ts";
+import { UnixListener, UnixStream } from "../../mod.ts";
+
+export interface Job {
+  what: "echo" | "wait" | "serve" | "idle";
+  path: string;
+  /** "thread" for Deno's second way to wait. */
+  way?: string;
+}
+
+interface WebScope {
+  postMessage(message: unknown): void;
+  onmessage: ((event: { data: Job }) => void) | null;
+}
+
+const scope = globalThis as unknown as WebScope;
+const threads = parentPort !== null && !isMainThread;
+const answer = (message: string) =>
+  threads ? parentPort!.postMessage(message) : scope.postMessage(message);
+
+const byte = () => new Uint8Array(1);
+const kept: unknown[] = [];
+
+/** A server and a client, both here. */
+async function echo(path: string): Promise<void> {
+  const listener = UnixListener.listen(path);
+  const served = (async () => {
+    const stream = await listener.accept();
+    for await (const chunk of stream) await stream.writeAll(chunk);
+    stream.close();
+  })();
+  const client = await UnixStream.connect(path);
+  const buffer = new Uint8Array(8);
+  for (let i = 0; i < 200; i++) {
+    const reading = client.read(buffer);
+    await client.writeAll(Uint8Array.of(i, 255 - i));
+    if (await reading !== 2 || buffer[0] !== i || buffer[1] !== 255 - i) {
+      throw new Error(`round ${i} came back as ${buffer}`);
+    }
+  }
+  client.close();
+  await served;
+  listener.close();
+}
+
+/** Operations of every kind that never finish. */
+async function wait(path: string): Promise<void> {
+  const listener = UnixListener.listen(path);
+  const accepting = listener.accept();
+  const client = await UnixStream.connect(path);
+  kept.push(client, await accepting);
+  listener.accept().catch(() => {});
+  client.read(byte()).catch(() => {});
+  for (let i = 0; i < 5; i++) {
+    const [a, b] = UnixStream.pair();
+    kept.push(b);
+    a.read(byte()).catch(() => {});
+    a.writeAll(new Uint8Array(1_000_000)).catch(() => {});
+  }
+}
+
+/** Answers connections from elsewhere until it is ended. */
+function serve(path: string): void {
+  const listener = UnixListener.listen(path);
+  (async () => {
+    for await (const stream of listener) {
+      (async () => {
+        for await (const chunk of stream) await stream.writeAll(chunk);
+        stream.close();
+      })().catch(() => stream.close());
+    }
+  })();
+}
+
+async function work({ what, path, way }: Job): Promise<void> {
+  try {
+    if (way === "thread") refuseAio();
+    if (what === "echo") await echo(path);
+    if (what === "wait") await wait(path);
+    if (what === "serve") serve(path);
+    if (what === "idle") kept.push(UnixListener.listen(path), UnixStream.connectSync(path));
+    // After a turn, so that the runtime has begun to wait.
+    setTimeout(() => answer(what === "echo" ? "done" : "ready"), 1);
+  } catch (error) {
+    answer(String(error));
+  }
+}
+
+if (threads) {
+  parentPort!.once("message", work);
+} else {
+  scope.onmessage = ({ data }) => {
+    // Nothing more to be heard: from now on only the work keeps the Worker alive.
+    scope.onmessage = null;
+    work(data);
+  };
+}
