@@ -1,0 +1,103 @@
+/**
+ * Helpers around datagrams: full queues, what is in them, and which calls are made.
+ * @module
+ */
+
+import { readFileSync } from "node:fs";
+import { assertEquals } from "@std/assert";
+import { native } from "../../ffi/mod.ts";
+import { type Address, type AddressLike, UnixDatagram, UnixSocketError } from "../../mod.ts";
+import type { Libc } from "../../ffi/symbols.ts";
+import { bytes, text } from "./sockets.ts";
+
+/** A number that the kernel is set to, by its path below `/proc/sys`. */
+export function kernelSetting(path: string): number {
+  return Number(readFileSync(`/proc/sys/${path}`, "utf8"));
+}
+
+/** How many messages a socket holds whose peer is not connected to it. */
+export const QUEUE = kernelSetting("net/unix/max_dgram_qlen") + 1;
+
+/** Sends "0", "1", … until the next would have to wait; what was sent. */
+export async function fillQueue(sender: UnixDatagram, to?: AddressLike): Promise<string[]> {
+  const sent: string[] = [];
+  for (;;) {
+    const message = bytes(`${sent.length}`);
+    try {
+      if (to === undefined) await sender.send(message, { dontWait: true });
+      else await sender.sendTo(message, to, { dontWait: true });
+    } catch (error) {
+      if (!(error instanceof UnixSocketError) || error.code !== "EAGAIN") throw error;
+      return sent;
+    }
+    sent.push(`${sent.length}`);
+  }
+}
+
+/** Takes all that has arrived, as texts. */
+export function takeQueued(receiver: UnixDatagram): string[] {
+  const received: string[] = [];
+  for (;;) {
+    try {
+      received.push(text(receiver.receiveSync({ timeout: 0 }).data));
+    } catch (error) {
+      if (!(error instanceof UnixSocketError) || error.code !== "ETIMEDOUT") throw error;
+      return received;
+    }
+  }
+}
+
+/** Receives so many messages, waiting for each; their texts. */
+export async function receiveTexts(receiver: UnixDatagram, count: number): Promise<string[]> {
+  const received: string[] = [];
+  while (received.length < count) received.push(text((await receiver.receive()).data));
+  return received;
+}
+
+/** Asserts that two addresses are equal to the last byte, whichever kind of array holds them. */
+export function assertSameAddress(actual: Address, expected: Address): void {
+  assertEquals(plain(actual), plain(expected));
+}
+
+function plain(address: Address): unknown {
+  if (address.kind === "abstract") return { ...address, name: [...address.name] };
+  if (address.kind === "pathname" && address.bytes !== undefined) {
+    return { ...address, bytes: [...address.bytes] };
+  }
+  return { ...address };
+}
+
+/** Counts the calls of one function of libc until the object is disposed of. */
+export function counting(name: keyof Libc): Disposable & { readonly calls: number } {
+  const libc = native().libc as unknown as Record<string, (...args: unknown[]) => unknown>;
+  const original = libc[name]!;
+  let calls = 0;
+  libc[name] = (...args) => {
+    calls++;
+    return original(...args);
+  };
+  return {
+    get calls() {
+      return calls;
+    },
+    [Symbol.dispose]() {
+      libc[name] = original;
+    },
+  };
+}
+
+/** Kinds of memory that hold these bytes, each under its name. */
+export function memoriesOf(data: Uint8Array): [string, ArrayBufferView | ArrayBuffer][] {
+  const copy = () => data.slice().buffer;
+  const shifted = new Uint8Array(data.length + 5);
+  shifted.set(data, 3);
+  return [
+    ["Uint8Array", data.slice()],
+    ["subarray", shifted.subarray(3, 3 + data.length)],
+    ["ArrayBuffer", copy()],
+    ["DataView", new DataView(copy())],
+    ["Uint16Array", new Uint16Array(copy())],
+    ["BigInt64Array", new BigInt64Array(copy())],
+    ["Float64Array", new Float64Array(copy())],
+  ];
+}
