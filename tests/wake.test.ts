@@ -1,0 +1,268 @@
+import { test } from "node:test";
+import { assert, assertEquals } from "@std/assert";
+import { join } from "@std/path";
+import { type PollLater, watchByAio, watchByThread } from "../ffi/deno_watch.ts";
+import { createEpoll, native, type Poller, type Watcher } from "../ffi/mod.ts";
+import { Fd } from "../mod.ts";
+import { commandFor, run, RUNTIME, settled } from "./support/mod.ts";
+
+const program = join(import.meta.dirname!, "programs", "watching.ts");
+
+type Watch = (fd: number, onReadable: () => void) => Watcher;
+
+interface DenoFfi {
+  dlopen(name: string, symbols: object): { symbols: { poll: PollLater } };
+}
+
+/** Deno's two ways; the others have one. */
+const ways: Record<string, Watch> = RUNTIME !== "deno"
+  ? { [RUNTIME]: (fd, onReadable) => native().runtime.watch(fd, onReadable) }
+  : {
+    "deno": (fd, onReadable) => native().runtime.watch(fd, onReadable),
+    "deno by aio": (fd, onReadable) => {
+      const { runtime, libc, abi } = native();
+      const watcher = watchByAio(runtime, libc, abi, fd, onReadable);
+      assert(watcher !== null, "this kernel has no asynchronous poll");
+      return watcher;
+    },
+    "deno by thread": (fd, onReadable) => {
+      const { dlopen } = (globalThis as unknown as { Deno: DenoFfi }).Deno;
+      const parameters = ["buffer", "u32", "i32"];
+      const { symbols } = dlopen("libc.so.6", {
+        poll: { parameters, result: "i32", nonblocking: true },
+      });
+      return watchByThread(symbols.poll, native().abi, fd, onReadable);
+    },
+  };
+
+/** A watched epoll set with one pipe in it, level-triggered by what was not collected. */
+interface Watched {
+  watcher: Watcher;
+  poller: Poller;
+  calls: number;
+  /** The next callback. */
+  called(): Promise<void>;
+  /** Makes the set readable. */
+  write(): void;
+  /** Takes the events out of the set. */
+  collect(): number;
+}
+
+async function withWatched(
+  watch: Watch,
+  body: (watched: Watched) => Promise<void>,
+  onCalled: (watched: Watched) => void = () => {},
+): Promise<void> {
+  const poller = createEpoll();
+  const [reader, writer] = Fd.pipe();
+  assertEquals(poller.add(reader.fd, 1), 0);
+  let wake: (() => void) | null = null;
+  const watched: Watched = {
+    watcher: watch(poller.fd, () => {
+      watched.calls++;
+      onCalled(watched);
+      wake?.();
+    }),
+    poller,
+    calls: 0,
+    called: () => new Promise((resolve) => wake = resolve),
+    write: () => void writer.writeSync(new Uint8Array(1)),
+    collect() {
+      let events = 0;
+      poller.collect(() => events++);
+      reader.readSync(new Uint8Array(64));
+      return events;
+    },
+  };
+  // A set that was watched once may stay watched until the process ends: its descriptor stays too.
+  watched.watcher.ref();
+  try {
+    await body(watched);
+  } finally {
+    watched.watcher.unref();
+    reader.close();
+    writer.close();
+  }
+}
+
+/** Whether nothing calls within a while in which much else is called. */
+async function staysQuiet(watched: Watched): Promise<void> {
+  const { calls } = watched;
+  for (let i = 0; i < 20; i++) {
+    await settled(10);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  assertEquals(watched.calls, calls);
+}
+
+for (const [name, watch] of Object.entries(ways)) {
+  test(`${name}: Watcher.arm() buys one callback once the descriptor is readable`, async () => {
+    await withWatched(watch, async (watched) => {
+      watched.watcher.arm();
+      await staysQuiet(watched);
+      const called = watched.called();
+      watched.write();
+      await called;
+      assertEquals(watched.calls, 1);
+      assertEquals(watched.collect(), 1);
+    });
+  });
+
+  test(`${name}: Watcher calls nobody back without another arm(), though the set is readable`, async () => {
+    await withWatched(watch, async (watched) => {
+      const called = watched.called();
+      watched.watcher.arm();
+      watched.write();
+      await called;
+      await staysQuiet(watched);
+      watched.write();
+      await staysQuiet(watched);
+      assertEquals(watched.calls, 1);
+    });
+  });
+
+  test(`${name}: Watcher.arm() on a set that is readable already calls back`, async () => {
+    await withWatched(watch, async (watched) => {
+      watched.write();
+      for (let times = 1; times <= 5; times++) {
+        const called = watched.called();
+        watched.watcher.arm();
+        assertEquals(watched.calls, times - 1, "not before the next turn");
+        await called;
+        assertEquals(watched.calls, times);
+      }
+      assertEquals(watched.collect(), 1);
+      watched.watcher.arm();
+      await staysQuiet(watched);
+    });
+  });
+
+  test(`${name}: Watcher.arm() while it is armed changes nothing`, async () => {
+    await withWatched(watch, async (watched) => {
+      const called = watched.called();
+      for (let i = 0; i < 5; i++) watched.watcher.arm();
+      await settled();
+      watched.watcher.arm();
+      watched.write();
+      await called;
+      await staysQuiet(watched);
+      assertEquals(watched.calls, 1);
+    });
+  });
+
+  test(`${name}: Watcher.arm() within the callback, in its microtasks and later works a thousand times`, async () => {
+    await withWatched(watch, async (watched) => {
+      watched.watcher.arm();
+      for (let times = 1; times <= 1000; times++) {
+        const called = watched.called();
+        watched.write();
+        await called;
+        assertEquals(watched.calls, times);
+        if (times % 3 === 2) await settled(1);
+        if (times % 3 !== 0) watched.watcher.arm();
+      }
+      await staysQuiet(watched);
+    }, (watched) => {
+      assertEquals(watched.collect(), 1);
+      if (watched.calls % 3 === 0) watched.watcher.arm();
+    });
+  });
+
+  test(`${name}: Watcher.unref() and ref() in every state lose no callback`, async () => {
+    await withWatched(watch, async (watched) => {
+      const { watcher } = watched;
+      const keptAlive = setInterval(() => {}, 1000);
+      for (const steps of ["u", "ua", "au", "uar", "aur", "uaur", "a", "ra", "aru", "uarua"]) {
+        watcher.ref();
+        const called = watched.called();
+        for (const step of steps) {
+          if (step === "u") watcher.unref();
+          if (step === "r") watcher.ref();
+          if (step === "a") watcher.arm();
+          await settled(1);
+        }
+        if (!steps.includes("a")) watcher.arm();
+        watched.write();
+        await called;
+        assertEquals(watched.collect(), 1, steps);
+      }
+      clearInterval(keptAlive);
+    });
+  });
+
+  test(`${name}: several watchers call back each for its own descriptor`, async () => {
+    await withWatched(watch, async (one) => {
+      await withWatched(watch, async (two) => {
+        one.watcher.arm();
+        two.watcher.arm();
+        let called = two.called();
+        two.write();
+        await called;
+        assertEquals([one.calls, two.calls], [0, 1]);
+        called = one.called();
+        one.write();
+        await called;
+        assertEquals([one.calls, two.calls], [1, 1]);
+      });
+    });
+  });
+}
+
+// Whether it keeps the process alive, seen from outside
+
+const limited = (command: string[]) => ["sh", "-c", 'ulimit -n 100; exec "$@"', "sh", ...command];
+
+async function says(args: string[], expected: string, descriptors?: "few"): Promise<void> {
+  const command = [...commandFor(RUNTIME, program), ...args];
+  const finished = await run(descriptors === "few" ? limited(command) : command);
+  const { code, signal, stdout, stderr } = finished;
+  assertEquals({ code, signal, stdout, stderr }, {
+    code: 0,
+    signal: null,
+    stdout: expected,
+    stderr: "",
+  });
+}
+
+async function staysAlive(args: string[]): Promise<void> {
+  const command = [...commandFor(RUNTIME, program), ...args];
+  // It ends itself once an unref.d timer shows that something else keeps it alive.
+  const finished = await run(command);
+  assertEquals([finished.stdout, finished.stderr], ["still alive\n", ""]);
+}
+
+for (const args of RUNTIME === "deno" ? [[], ["thread"]] : [[]]) {
+  const way = args.length === 0 ? RUNTIME : "deno by thread";
+
+  test(`${way}: sockets work, a thousand waits leave no descriptor behind, and the process ends by itself`, async () => {
+    await says(["exchange", ...args], "ok\n");
+  });
+
+  test(`${way}: a pending read keeps the process alive`, async () => {
+    await staysAlive(["pending", ...args]);
+  });
+
+  test(`${way}: unref() of what is pending lets the process end`, async () => {
+    await says(["unref", ...args], "");
+  });
+
+  test(`${way}: ref() after unref() keeps the process alive`, async () => {
+    await staysAlive(["ref again", ...args]);
+  });
+}
+
+test("sockets that wait work on at the descriptor limit and after it", async () => {
+  await says(["limit"], "ok\n", "few");
+});
+
+test("sockets that waited before the descriptor limit was reached work on", async () => {
+  await says(["limit while waiting"], "ok\n", "few");
+});
+
+test("unref() holds for waits that begin at the descriptor limit", async () => {
+  await says(["limit, unref"], "ok\n", "few");
+});
+
+test("a first wait at the descriptor limit rejects with EMFILE, and the next, with room, works", async () => {
+  await says(["limit from the start"], "EMFILE\nok\n", "few");
+});
