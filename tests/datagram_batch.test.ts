@@ -396,18 +396,18 @@ for (const addressed of [false, true]) {
   const title = addressed ? "to destinations of their own" : "to the peer";
 
   /** Runs a body with a receiver, and what makes a batch to it. */
-  async function withRoute(
+  const withRoute = async (
     body: (
       sender: UnixDatagram,
       receiver: UnixDatagram,
       make: (messages: readonly string[]) => SendBatch,
     ) => Promise<void>,
-  ): Promise<void> {
+  ): Promise<void> => {
     const name = `\0${uniqueName()}`;
     using receiver = UnixDatagram.bind(name);
     using sender = addressed ? UnixDatagram.unbound() : UnixDatagram.unbound().connect(name);
     await body(sender, receiver, (messages) => batchOf(messages, addressed ? name : undefined));
-  }
+  };
 
   test(`UnixDatagram.sendMany() ${title} waits for room and completes, in order`, async () => {
     await withRoute(async (sender, receiver, make) => {

@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import { assertEquals } from "@std/assert";
 import { native } from "../../ffi/mod.ts";
-import { type Address, type AddressLike, UnixDatagram, UnixSocketError } from "../../mod.ts";
+import { type Address, type AddressLike, type UnixDatagram, UnixSocketError } from "../../mod.ts";
 import type { Libc } from "../../ffi/symbols.ts";
 import { bytes, text } from "./sockets.ts";
 
