@@ -702,13 +702,3 @@ test("UnixListener.listen() rejects arguments that make no sense before any syst
     assertEquals(entryAt(path), null);
   });
 });
-
-test("UnixListener.fd is a new number that nothing else has", async () => {
-  await withListener((listener) => {
-    using other = UnixListener.listen({ kind: "unnamed" });
-    assertNotEquals(listener.fd, other.fd);
-    const duplicate = file.duplicate(listener.fd);
-    assert(duplicate > listener.fd);
-    closeRaw(duplicate);
-  });
-});

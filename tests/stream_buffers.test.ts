@@ -197,17 +197,22 @@ test("UnixStream.read() behind one whose buffer was detached gets the data", asy
   });
 });
 
-test("UnixStream.write() rejects with TypeError when its data are detached meanwhile, and sends nothing", async () => {
+test("UnixStream.write() and writeAll() reject with TypeError when their data are detached meanwhile, and send nothing", async () => {
   await withSocketPair(async (a, b) => {
     const filled = fill(a);
-    const data = pattern(16);
-    const writing = assertRejects(() => a.write(data), TypeError, "detached");
+    const [one, all] = [pattern(16), pattern(16)];
+    const rejected = Promise.all([
+      assertRejects(() => a.write(one), TypeError, "detached"),
+      assertRejects(() => a.writeAll(all), TypeError, "detached"),
+    ]);
     const behind = a.writeAll(bytes("next"));
-    data.buffer.transfer();
+    one.buffer.transfer();
+    all.buffer.transfer();
     await readExactly(b, filled);
-    await writing;
+    await rejected;
     await behind;
     assertEquals(await readText(b), "next");
+    assertEquals(a.bytesWritten, filled + 4);
   });
 });
 

@@ -88,13 +88,6 @@ const handlers: Record<string, (command: Command) => object> = {
     for (let i = 0; i < times; i++) UnixListener.listen(path, options).close();
     return {};
   },
-  holdLock({ path }) {
-    const { O_RDONLY, O_DIRECTORY } = native().abi.constants;
-    const fd = file.open(new TextEncoder().encode(path), O_RDONLY | O_DIRECTORY, 0);
-    const result = file.flock(fd, "lock");
-    if (result < 0) throw new Error(`flock failed with errno ${-result}`);
-    return {};
-  },
 };
 
 let number = 0;

@@ -6,7 +6,6 @@
 import { lstatSync } from "node:fs";
 import { join } from "@std/path";
 import { file, native, sockaddr, sockets } from "../../ffi/mod.ts";
-import { UnixStream } from "../../mod.ts";
 import { type Finished, type ProcessOptions, TestProcess } from "./process.ts";
 import { commandFor, ROOT, RUNTIME } from "./runtime.ts";
 
@@ -153,16 +152,6 @@ export class Agent implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.process[Symbol.asyncDispose]();
-  }
-}
-
-/** Whether somebody accepts, or would accept, a connection to a path. */
-export async function canConnect(path: string): Promise<boolean> {
-  try {
-    (await UnixStream.connect(path)).close();
-    return true;
-  } catch {
-    return false;
   }
 }
 
