@@ -79,9 +79,10 @@ export function denoRuntime(): Runtime {
     watch(fd, onReadable) {
       const watcher = watchByAio(runtime, libc, abiInUse, fd, onReadable);
       if (watcher !== null) return watcher;
-      const parameters = ["buffer", "u32", "i32"];
+      const parameters = ["u64", "u32", "i32"];
       const later = open(abiInUse, { poll: { parameters, result: "i32", nonblocking: true } });
-      return watchByThread(later.poll as PollLater, abiInUse, fd, onReadable);
+      const poll = later.poll as PollLater;
+      return watchByThread(runtime, libc, poll, abiInUse, fd, onReadable);
     },
   };
   return runtime;

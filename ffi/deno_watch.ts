@@ -96,21 +96,26 @@ interface DenoCore {
   unrefOpPromise(promise: Promise<unknown>): void;
 }
 
-/** `poll(2)` as a `nonblocking` symbol. */
-export type PollLater = (fds: Uint8Array, count: number, timeout: number) => Promise<number>;
+/** `poll(2)` as a `nonblocking` symbol, with an address for its first argument. */
+export type PollLater = (fds: bigint, count: number, timeout: number) => Promise<number>;
 
-/** A thread of Deno's pool waits in `poll(2)`. */
+/**
+ * A thread of Deno's pool waits in `poll(2)`. It goes on waiting when the Worker that asked for it
+ * ends, so what it writes to is memory of libc's, given up with the Worker.
+ */
 export function watchByThread(
+  runtime: Runtime,
+  libc: Libc,
   poll: PollLater,
   abi: Abi,
   fd: number,
   onReadable: () => void,
 ): Watcher {
   const { pollfd } = abi.layouts;
-  const entry = new DataView(new ArrayBuffer(pollfd.size));
+  const address = libc.calloc(1, pollfd.size);
+  const entry = new DataView(runtime.viewAt(address, pollfd.size));
   putField(entry, pollfd.fields.fd, fd);
   putField(entry, pollfd.fields.events, abi.constants.POLLIN);
-  const bytes = new Uint8Array(entry.buffer);
   const core = denoCore();
   let waiting: Promise<number> | null = null;
   let refd = true;
@@ -122,7 +127,7 @@ export function watchByThread(
   return {
     arm() {
       if (waiting !== null) return;
-      waiting = poll(bytes, 1, -1);
+      waiting = poll(BigInt(address), 1, -1);
       applyRef();
       waiting.then(() => {
         waiting = null;

@@ -145,6 +145,8 @@ export const symbols = {
   __errno_location: { args: [], result: "pointer", os: "linux" },
   // int *__error(void)
   __error: { args: [], result: "pointer", os: "darwin" },
+  // void *calloc(size_t n, size_t size)
+  calloc: { args: ["u32", "u32"], result: "pointer" },
   // int eventfd(unsigned initval, int flags)
   eventfd: { args: ["u32", "i32"], result: "i32", os: "linux" },
   // long syscall(long number, ...): the three-argument form, for io_setup and io_submit

@@ -306,6 +306,11 @@ export class UnixDatagram extends MessageSocket {
   }
 
   /** @ignore */
+  protected override sendWaits(addressed: boolean): boolean {
+    return addressed ? this.#destinations.waits(BATCHES) : super.sendWaits(addressed);
+  }
+
+  /** @ignore */
   protected override runSendSync(work: Work, deadline: number, addressed: boolean): void {
     if (addressed) sendBlocking(work, deadline, "sendmmsg");
     else super.runSendSync(work, deadline, addressed);

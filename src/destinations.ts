@@ -67,9 +67,14 @@ export class Destinations {
     };
   }
 
+  /** Whether somebody waits in a line. */
+  waits(key: string): boolean {
+    return this.#lines.has(key);
+  }
+
   /** One try; would block where others wait for the same destination. */
   attempt({ key, attempt }: AddressedWork): number {
-    return this.#lines.has(key) ? wouldBlock() : attempt();
+    return this.waits(key) ? wouldBlock() : attempt();
   }
 
   /**

@@ -4,7 +4,7 @@
  */
 
 import { errnoNumber, sockets } from "../ffi/mod.ts";
-import { reactor } from "./reactor.ts";
+import { reactor, spend } from "./reactor.ts";
 
 /** What an attempt returns that did a part of its work and wants to go on in the next turn. */
 export const YIELD = -Infinity;
@@ -73,7 +73,7 @@ export class Lane {
    */
   run(work: Work, signal?: AbortSignal): number | Promise<number> {
     if (this.#first !== null) return this.#wait(work, signal);
-    if (!reactor().spend()) {
+    if (!spend()) {
       const result = this.#wait(work, signal);
       reactor().runNextTurn(this);
       return result;

@@ -102,7 +102,7 @@ export abstract class MessageSocket extends Socket {
     const batch = messages instanceof SendBatch ? messages : batchesOf(messages);
     const work = this.#sendingMany(batch);
     try {
-      if (options?.dontWait) this.#once(work);
+      if (options?.dontWait) this.#once(work, batch.addressed);
       else await this.runSend(work, signal, batch.addressed);
     } catch (error) {
       if (work.sent === 0) throw error;
@@ -205,6 +205,14 @@ export abstract class MessageSocket extends Socket {
     await this.descriptor.writing.run(work, signal);
   }
 
+  /**
+   * Whether others wait to send, whom nobody may overtake.
+   * @ignore
+   */
+  protected sendWaits(_addressed: boolean): boolean {
+    return !this.descriptor.writing.idle;
+  }
+
   /** @ignore */
   protected runSendSync(work: Work, deadline: number, _addressed: boolean): void {
     this.descriptor.writing.runSync(work, deadline, () => timedOut("Cannot send", "sendmmsg"));
@@ -283,9 +291,9 @@ export abstract class MessageSocket extends Socket {
   }
 
   /** Makes one attempt, after which nothing waits. */
-  #once(work: Work): void {
+  #once(work: Work, addressed = false): void {
     let result;
-    do result = this.descriptor.writing.idle ? work.attempt() : wouldBlock(); while (
+    do result = this.sendWaits(addressed) ? wouldBlock() : work.attempt(); while (
       result === YIELD
     );
     if (result < 0) throw work.fail(result);

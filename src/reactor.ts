@@ -32,13 +32,22 @@ const CREDIT = 128;
 
 const UNPOLLABLE = -1;
 
+let credit = CREDIT;
+
+/**
+ * Takes one from this thread's credit; false where an operation has to wait for the next turn.
+ * Needs no reactor: what is ready at once works at the descriptor limit too.
+ */
+export function spend(): boolean {
+  return credit > 0 && credit-- > 0;
+}
+
 class Reactor {
   readonly #poller: Poller = createEpoll();
   readonly #watcher: Watcher;
   readonly #registrants = new Map<number, Registrant>();
   readonly #postponed = new Set<Lane>();
   #tokens = 0;
-  #credit = CREDIT;
   #waiting = 0;
   #refs = 0;
   #armed = false;
@@ -85,11 +94,6 @@ class Reactor {
     if (waiting > 0) this.#arm();
   }
 
-  /** Takes one from the credit; false where an operation has to wait for the next turn. */
-  spend(): boolean {
-    return this.#credit > 0 && this.#credit-- > 0;
-  }
-
   /** Lets a lane go on in the next turn of the event loop, ready or not. */
   runNextTurn(lane: Lane): void {
     if (this.#postponed.size === 0) setImmediate(() => this.#resume());
@@ -104,7 +108,7 @@ class Reactor {
 
   #turn(): void {
     this.#armed = false;
-    this.#credit = CREDIT;
+    credit = CREDIT;
     this.#poller.collect((token, readable, writable) => {
       // Absent: closed since the kernel queued this event.
       const registrant = this.#registrants.get(token);
@@ -117,7 +121,7 @@ class Reactor {
   }
 
   #resume(): void {
-    this.#credit = CREDIT;
+    credit = CREDIT;
     const lanes = [...this.#postponed];
     this.#postponed.clear();
     for (const lane of lanes) lane.ready();

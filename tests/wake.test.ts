@@ -27,11 +27,12 @@ const ways: Record<string, Watch> = RUNTIME !== "deno"
     },
     "deno by thread": (fd, onReadable) => {
       const { dlopen } = (globalThis as unknown as { Deno: DenoFfi }).Deno;
-      const parameters = ["buffer", "u32", "i32"];
+      const parameters = ["u64", "u32", "i32"];
       const { symbols } = dlopen("libc.so.6", {
         poll: { parameters, result: "i32", nonblocking: true },
       });
-      return watchByThread(symbols.poll, native().abi, fd, onReadable);
+      const { runtime, libc, abi } = native();
+      return watchByThread(runtime, libc, symbols.poll, abi, fd, onReadable);
     },
   };
 
