@@ -24,7 +24,8 @@ async function answer(socket: UnixDatagram, { data, from }: Message): Promise<vo
   console.log(`${formatAddress(from)}: ${message}`);
   if (from.kind === "unnamed") return; // It did not bind, so it has no address to answer to.
   try {
-    // A client that does not take its answers goes without: it must not hold up the others.
+    // Where a client's queue is full, it goes without: it must not hold up the others. (What all
+    // clients together leave unread counts against this socket's send buffer.)
     await socket.sendTo(encoder.encode(`ACK ${message}`), from, { dontWait: true });
   } catch (error) {
     console.error((error as Error).message);

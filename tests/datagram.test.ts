@@ -2,7 +2,13 @@ import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } fr
 import { test } from "node:test";
 import { UnixDatagram } from "../mod.ts";
 import { callsMade } from "./support/raw.ts";
-import { fillQueue, kernelSetting, memoriesOf, takeQueued } from "./support/datagrams.ts";
+import {
+  fillQueue,
+  kernelSetting,
+  memoriesOf,
+  receiveTexts,
+  takeQueued,
+} from "./support/datagrams.ts";
 import { assertFails, bytes, text, withTempSocketPath } from "./support/mod.ts";
 import { digest, eventually, pattern } from "./support/streams.ts";
 import { isPending } from "./support/waiting.ts";
@@ -338,20 +344,28 @@ test("UnixDatagram.receiveInto() rejects with TypeError when its buffer is detac
   assertEquals(takeQueued(b), ["kept"]);
 });
 
-test("UnixDatagram.send() rejects with TypeError when its message is detached while it waits, and sends nothing", async () => {
-  const [a, b] = UnixDatagram.pair();
-  using _a = a, _b = b;
-  const filled = await fillQueue(a);
-  const data = bytes("gone");
-  const waiting = assertRejects(() => a.send(data), TypeError, "detached");
-  const behind = a.send(bytes("behind"));
-  data.buffer.transfer();
-  const received: string[] = [];
-  while (received.length < filled.length + 1) received.push(text((await b.receive()).data));
-  await waiting;
-  await behind;
-  assertEquals(received, [...filled, "behind"]);
-});
+for (const way of ["send", "sendTo"] as const) {
+  test(`UnixDatagram.${way}() rejects with TypeError when its message is detached while it waits, and sends nothing`, async () => {
+    await withTempSocketPath(async (path) => {
+      using receiver = UnixDatagram.bind(path);
+      using sender = UnixDatagram.unbound().connect(path);
+      const send = (data: Uint8Array) =>
+        way === "send" ? sender.send(data) : sender.sendTo(data, path);
+      const filled = await fillQueue(sender);
+      const data = bytes("gone");
+      const waiting = assertRejects(() => eventually(send(data)), TypeError, "detached");
+      const behind = send(bytes("behind"));
+      data.buffer.transfer();
+      assertEquals(await eventually(receiveTexts(receiver, filled.length + 1)), [
+        ...filled,
+        "behind",
+      ]);
+      await waiting;
+      await behind;
+      assertEquals(takeQueued(receiver), []);
+    });
+  });
+}
 
 for (const kind of ["Uint8Array", "ArrayBuffer", "DataView"] as const) {
   test(`L227 UnixDatagram refuses a detached ${kind} with TypeError, and sends and takes nothing`, async () => {

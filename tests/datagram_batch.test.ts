@@ -16,7 +16,14 @@ import {
   UnixDatagram,
   UnixSocketError,
 } from "../mod.ts";
-import { fillQueue, memoriesOf, QUEUE, receiveTexts, takeQueued } from "./support/datagrams.ts";
+import {
+  counting,
+  fillQueue,
+  memoriesOf,
+  QUEUE,
+  receiveTexts,
+  takeQueued,
+} from "./support/datagrams.ts";
 import { programCommand } from "./support/listening.ts";
 import {
   assertFails,
@@ -426,6 +433,22 @@ for (const addressed of [false, true]) {
       const sendings = [sender.sendMany(make(first)), sender.sendMany(make(second))];
       assertEquals(await eventually(receiveTexts(receiver, 4 * QUEUE)), [...first, ...second]);
       for (const sending of sendings) assertEquals((await sending).sent, 2 * QUEUE);
+    });
+  });
+
+  test(`UnixDatagram.sendMany() ${title} makes no try while another batch waits`, async () => {
+    await withRoute(async (sender, receiver, make) => {
+      const messages = numbered(QUEUE + 1);
+      const first = sender.sendMany(make(messages));
+      // Turns of the event loop would let the first try again: these are none.
+      for (let i = 0; i < 20; i++) await null;
+      using calls = counting("sendmmsg");
+      const second = sender.sendMany(make(["second"]));
+      for (let i = 0; i < 20; i++) await null;
+      assertEquals(calls.calls, 0);
+      const received = await eventually(receiveTexts(receiver, QUEUE + 2));
+      assertEquals(received, [...messages, "second"]);
+      await Promise.all([first, second]);
     });
   });
 

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { test } from "node:test";
 import { type Message, ReceiveBatch, UnixDatagram } from "../mod.ts";
 import { fillQueue, receiveTexts, takeQueued } from "./support/datagrams.ts";
-import { assertFails, bytes, text, withTempSocketPath } from "./support/mod.ts";
+import { assertFails, bytes, settled, text, withTempSocketPath } from "./support/mod.ts";
 import { eventually } from "./support/streams.ts";
 import { isPending } from "./support/waiting.ts";
 
@@ -80,6 +80,7 @@ test("UnixDatagram.readable takes no message that nobody has asked for", async (
   for (const message of ["1", "2"]) a.sendSync(bytes(message));
   const reader = b.readable.getReader();
   assertEquals(text((await reader.read()).value!.data), "1");
+  await settled();
   assertEquals(takeQueued(b), ["2"]);
 });
 

@@ -170,17 +170,11 @@ test("StatsD sends several datagrams by one sendmmsg", async () => {
     using statsd = new StatsD(path, { interval: NEVER, size: 20 });
     for (let i = 0; i < 8; i++) statsd.count(`metric.${i}`);
     statsd.flush();
+    assertEquals(takeQueued(agent), Array.from({ length: 8 }, (_, i) => `metric.${i}:1|c`));
     for (let i = 0; i < 8; i++) statsd.gauge(`metric.${i}`, i);
     const calls = await callsMade(() => statsd.flush());
     assertEquals(calls.filter((name) => name.startsWith("send")), ["sendmmsg"]);
-    const metrics = takeQueued(agent).join("\n").split("\n");
-    assertEquals(metrics.length, 11);
-    statsd.flush();
-    metrics.push(...takeQueued(agent));
-    assertEquals(metrics, [
-      ...Array.from({ length: 8 }, (_, i) => `metric.${i}:1|c`),
-      ...Array.from({ length: 8 }, (_, i) => `metric.${i}:${i}|g`),
-    ]);
+    assertEquals(takeQueued(agent), Array.from({ length: 8 }, (_, i) => `metric.${i}:${i}|g`));
   });
 });
 
