@@ -48,14 +48,16 @@ export function newPipeHandle(libc: Libc, pipeFlags: number): PipeHandle | null 
   const fds = new Int32Array(2);
   if (libc.pipe2(fds, pipeFlags) === -1) throw noDescriptor("pipe2");
   let handle: Partial<PipeHandle> | null = null;
+  let socket: InstanceType<Net["Socket"]> | null = null;
   try {
-    const socket = new net.Socket({ fd: fds[0]! });
+    socket = new net.Socket({ fd: fds[0]! });
     const Pipe = socket._handle?.constructor;
     if (Pipe !== undefined) handle = new Pipe(PIPE_SOCKET);
-    socket.destroy();
   } catch {
-    libc.close(fds[0]!);
+    // Then there is no such class here.
   } finally {
+    if (socket === null) libc.close(fds[0]!);
+    else socket.destroy();
     libc.close(fds[1]!);
   }
   const methods = ["open", "readStart", "ref", "unref", "close"] as const;

@@ -9,7 +9,7 @@ export interface UnixSocketErrorInit {
   action: string;
   /** The symbolic errno, such as `ECONNREFUSED`, or `UNKNOWN_nnn`. */
   code: string;
-  /** The errno's number, or 0 where no system call was made. */
+  /** The errno's number on this system, or 0 where it has none. */
   errno: number;
   /** The C function that failed. */
   syscall: string;
@@ -42,7 +42,7 @@ export class UnixSocketError extends Error {
   override name = "UnixSocketError";
   /** The symbolic errno: `ECONNREFUSED`, `EPIPE`, …; one that has no name is `UNKNOWN_nnn`. */
   readonly code: string;
-  /** The errno's number on this system; 0 where no system call was made. */
+  /** The errno's number on this system; 0 where it has none. Also set where no call was made. */
   readonly errno: number;
   /** The C function that failed, such as `connect`. */
   readonly syscall: string;

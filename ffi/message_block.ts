@@ -102,25 +102,28 @@ export class MessageBlock {
     this.#headers[i]!.setDestination(sockaddr);
   }
 
-  /** recvmsg(2) into message 0: the real length, or a negated errno. */
-  receiveOne(fd: number, flags: number): number {
+  /**
+   * recvmsg(2) into message 0: the real length, or a negated errno. Without room for control
+   * messages, the kernel discards the descriptors among them.
+   */
+  receiveOne(fd: number, flags: number, withControl: boolean): number {
     const { libc, abi } = native();
     const all = flags | abi.constants.MSG_TRUNC | abi.linux!.MSG_CMSG_CLOEXEC;
     let result;
     do {
-      this.#headers[0]!.makeRoom();
+      this.#headers[0]!.makeRoom(withControl);
       result = libc.recvmsg(fd, this.#memory, all);
     } while (result === -1 && again("recvmsg"));
     return result === -1 ? negatedErrno : result;
   }
 
   /** recvmmsg(2) into up to `most` messages: how many came, or a negated errno. */
-  receiveMany(fd: number, most: number): number {
+  receiveMany(fd: number, most: number, withControl: boolean): number {
     const { libc, abi } = native();
     const flags = abi.constants.MSG_TRUNC | abi.constants.MSG_DONTWAIT |
       abi.linux!.MSG_CMSG_CLOEXEC;
     const count = Math.min(most, this.#size.messages);
-    for (let i = 0; i < count; i++) this.#headers[i]!.makeRoom();
+    for (let i = 0; i < count; i++) this.#headers[i]!.makeRoom(withControl);
     let result;
     do result = libc.recvmmsg(fd, this.#memory, count, flags, null); while (
       result === -1 && again("recvmmsg")

@@ -47,10 +47,14 @@ export class MessageHeader {
     putField(this.#view, shifted(iov_len, this.#plan.iovec), length);
   }
 
-  /** Before a receipt: all the room there is. The kernel overwrites these with what it used. */
-  makeRoom(): void {
+  /**
+   * Before a receipt: room for an address, and for control messages if they are wanted. The kernel
+   * overwrites these with what it used.
+   */
+  makeRoom(withControl: boolean): void {
     const { fields } = this.#layouts.msghdr;
-    const { name, control, controlRoom } = this.#plan;
+    const { name, control } = this.#plan;
+    const controlRoom = withControl ? this.#plan.controlRoom : 0;
     this.#put(fields.msg_name, this.#base + name);
     this.#put(fields.msg_namelen, NAME_ROOM);
     this.#put(fields.msg_control, controlRoom === 0 ? 0 : this.#base + control);

@@ -198,7 +198,7 @@ export class ReceiveBatch implements Iterable<Message> {
    */
   fill(fd: number, endIsEmpty: boolean): number {
     this.#count = 0;
-    let count = this.block.receiveMany(fd, this.capacity);
+    let count = this.block.receiveMany(fd, this.capacity, endIsEmpty);
     if (count <= 0) return count;
     // At the end the kernel fills every place with the same nothing.
     while (endIsEmpty && count > 0 && isEnd(this.block, count - 1, this.block.length(count - 1))) {
@@ -214,6 +214,10 @@ export class ReceiveBatch implements Iterable<Message> {
 
 /** The messages of an array in batches as large as need be. */
 export function batchesOf(messages: readonly Bytes[]): SendBatch {
+  if (!Array.isArray(messages)) {
+    throw new TypeError("Cannot send this: expected a SendBatch or an array of messages");
+  }
+  if (messages.length === 0) return new SendBatch({ messages: 1, size: 1 });
   const views = messages.map((message) => asBytes(message, "a message"));
   const total = views.reduce((sum, view) => sum + view.length, 0);
   const batch = new SendBatch({

@@ -50,16 +50,17 @@ export function bindSocket(fd: number, address: Address, options: BindOptions): 
     return null;
   }
 
-  const path = absolute(pathBytes(address));
+  const given = pathBytes(address);
+  const path = absolute(given);
   const { mode } = options;
   // Before the file exists: what fchmod does after bind reaches only the socket's own inode.
   if (mode !== undefined) {
     const result = file.fchmod(fd, mode);
     if (result < 0) throw fail(result, undefined, "fchmod");
   }
-  let result = bindPath(fd, path);
+  let result = bindPath(fd, path, given);
   if (result === -errnoNumber("EADDRINUSE") && options.stale === "replace") {
-    const outcome = replaceStale(fd, address, path, options.type);
+    const outcome = replaceStale(fd, address, path, given, options.type);
     if (outcome.result < 0) throw fail(outcome.result, outcome.detail);
     result = outcome.result;
   }
@@ -85,9 +86,10 @@ export function removePath(bound: BoundPath): void {
     if (typeof status !== "number" && status.identity === bound.identity) file.unlink(bound.path);
     return 0;
   };
-  // Under the lock nobody can put another socket there between the look and the removal. Where
-  // the directory cannot be locked, nobody takes over either.
-  if (withDirectoryLock(splitPath(bound.path).directory, remove) !== 0) remove();
+  // Under the lock nobody can put another socket there between the look and the removal. Who holds
+  // it may be anybody, so this hardly waits: without it the same is done, a moment less safely.
+  const { directory } = splitPath(bound.path);
+  if (withDirectoryLock(directory, REMOVAL_PATIENCE, remove) !== 0) remove();
 }
 
 function absolute(path: Uint8Array): Uint8Array {
@@ -101,16 +103,23 @@ function absolute(path: Uint8Array): Uint8Array {
   return joined;
 }
 
+/** How long to wait for somebody else's lock, in milliseconds. Who takes over makes a few calls. */
+const TAKEOVER_PATIENCE = 1000;
+const REMOVAL_PATIENCE = 20;
+
 let temporaryNames = 0;
 
 /** The longest path that the kernel takes, its NUL not counted (PATH_MAX). */
 const MOST_PATH = 4095;
 
-/** bind(2) to a path of any length. */
-function bindPath(fd: number, path: Uint8Array): number {
+/** bind(2) to an absolute path of any length; where it does not fit, `given` may. */
+function bindPath(fd: number, path: Uint8Array, given: Uint8Array): number {
   const layout = native().abi.layouts.sockaddr_un;
   if (path.length <= longestPlainPath()) {
     return sockets.bind(fd, sockaddr.packPathname(layout, path));
+  }
+  if (given.length <= longestPlainPath()) {
+    return sockets.bind(fd, sockaddr.packPathname(layout, given));
   }
   const { directory, name } = splitPath(path);
   const directoryFd = openPath(directory, native().abi.constants.O_DIRECTORY);
@@ -143,6 +152,7 @@ function replaceStale(
   fd: number,
   address: Address,
   path: Uint8Array,
+  given: Uint8Array,
   type: number,
 ): { result: number; detail?: string } {
   const inUse = -errnoNumber("EADDRINUSE");
@@ -164,12 +174,12 @@ function replaceStale(
           return { result: removed, detail: "the stale socket cannot be removed" };
         }
       }
-      const result = bindPath(fd, path);
+      const result = bindPath(fd, path, given);
       if (result !== inUse) return { result };
     }
     return { result: inUse, detail: "it keeps changing" };
   };
-  const outcome = withDirectoryLock(splitPath(path).directory, attempt);
+  const outcome = withDirectoryLock(splitPath(path).directory, TAKEOVER_PATIENCE, attempt);
   if (typeof outcome !== "number") return outcome;
   return {
     result: inUse,

@@ -72,19 +72,22 @@ export function readableOver(
 }
 
 /**
- * A writable byte stream; `onFinished` is called once: when it is closed or aborted, or when a write
+ * A writable stream; `onFinished` is called once: when it is closed or aborted, or when a write
  * fails.
  */
-export function writableOver(
-  write: (chunk: Uint8Array, signal: AbortSignal) => Promise<unknown>,
+export function writableOver<T = Uint8Array>(
+  write: (chunk: T, signal: AbortSignal) => Promise<unknown>,
   close: () => void,
   abort: () => void,
   onFinished: () => void,
-): WritableStream<Uint8Array> {
+): WritableStream<T> {
   const finished = once(onFinished);
   return new WritableStream({
     async write(chunk, controller) {
-      await orFinish(() => write(chunk, controller.signal), finished);
+      await orFinish(() => write(chunk, controller.signal), () => {
+        abort();
+        finished();
+      });
     },
     close() {
       close();
@@ -116,17 +119,26 @@ async function orFinish<T>(action: () => Promise<T>, finished: () => void): Prom
   }
 }
 
-/** A readable stream of whole messages; `cancel` is called when it is cancelled. */
+/**
+ * A readable stream of whole messages; `onFinished` is called once: at the end, when a receipt
+ * fails, or when it is cancelled.
+ */
 export function messagesOver<T>(
   receive: () => Promise<T | null>,
   cancel: () => void,
+  onFinished: () => void = () => {},
 ): ReadableStream<T> {
+  const finished = once(onFinished);
   return new ReadableStream<T>({
     async pull(controller) {
-      const message = await receive();
-      if (message === null) controller.close();
-      else controller.enqueue(message);
+      const message = await orFinish(receive, finished);
+      if (message !== null) return controller.enqueue(message);
+      controller.close();
+      finished();
     },
-    cancel,
+    cancel() {
+      cancel();
+      finished();
+    },
   }, { highWaterMark: 0 });
 }

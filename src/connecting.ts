@@ -9,6 +9,7 @@ import { type Address, type AddressLike, formatAddress, parseAddress, quote } fr
 import { bindSocket, removePath } from "./binding.ts";
 import { Descriptor } from "./descriptor.ts";
 import { Backoff, sleep } from "./pause.ts";
+import { spendOrTurn } from "./reactor.ts";
 import { withPeerSockaddr } from "./sockaddr_scope.ts";
 import { createSocket } from "./socket.ts";
 import { timedOut } from "./transfer.ts";
@@ -82,6 +83,7 @@ export async function connectAsync(
   const attempt = new Attempt(address, from, type);
   try {
     while (!attempt.tryOnce()) await sleep(attempt.backoff.next(), signal);
+    await spendOrTurn();
     return attempt.connected();
   } catch (error) {
     attempt.giveUp();

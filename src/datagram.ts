@@ -17,6 +17,7 @@ import {
   type SendOptions,
 } from "./message_socket.ts";
 import { type Message, sender } from "./messages.ts";
+import { spendOrTurn } from "./reactor.ts";
 import { withPeerSockaddr } from "./sockaddr_scope.ts";
 import { adoptSocket, createSocket } from "./socket.ts";
 import { type Bytes, timedOut } from "./transfer.ts";
@@ -68,6 +69,7 @@ const BATCHES = "batches\0";
  */
 export class UnixDatagram extends MessageSocket {
   readonly #destinations = new Destinations();
+  #readable: ReadableStream<Message> | null = null;
   readonly #received = { name: new Uint8Array(new ArrayBuffer(128)), nameLength: 0 };
 
   private constructor({ descriptor, localAddr }: Bound) {
@@ -195,7 +197,7 @@ export class UnixDatagram extends MessageSocket {
     this.assertOpen("send", "sendto");
     const work = this.#destinations.sending(this, this.descriptor, view, to);
     const result = this.#destinations.attempt(work);
-    if (result >= 0) return;
+    if (result >= 0) return await spendOrTurn();
     if (result !== wouldBlock() || options?.dontWait) throw work.fail(result);
     await this.#destinations.wait(work, this.descriptor, signal, this.closing);
   }
@@ -270,9 +272,9 @@ export class UnixDatagram extends MessageSocket {
     return work.received!;
   }
 
-  /** The messages as a web stream. Cancelling it closes the socket. */
+  /** The messages as a web stream. Cancelling it closes the socket. Always the same object. */
   get readable(): ReadableStream<Message> {
-    return messagesOver(() => this.#messageOrEnd(), () => this.close());
+    return this.#readable ??= messagesOver(() => this.#messageOrEnd(), () => this.close());
   }
 
   /** A web stream each of whose chunks is sent to the peer as one message. */

@@ -6,20 +6,21 @@
 
 import { errnoNumber, file, native, sockets } from "../ffi/mod.ts";
 
-/** How long to wait for somebody else's lock, in milliseconds. Whoever holds it makes a few calls. */
-const PATIENCE = 1000;
-
 /**
- * Runs `body` under the lock. Blocks the thread while another process holds it. Returns what
+ * Runs `body` under the lock. Blocks the thread while another process holds it, for at most `patience` milliseconds. Returns what
  * `body` returns, or the negated errno that kept the lock from us: EACCES where the directory may
  * not be read, EAGAIN where the lock stayed taken.
  */
-export function withDirectoryLock<T>(directory: Uint8Array, body: () => T): T | number {
+export function withDirectoryLock<T>(
+  directory: Uint8Array,
+  patience: number,
+  body: () => T,
+): T | number {
   const { O_RDONLY, O_DIRECTORY } = native().abi.constants;
   const fd = file.open(directory, O_RDONLY | O_DIRECTORY, 0);
   if (fd < 0) return fd;
   try {
-    const deadline = performance.now() + PATIENCE;
+    const deadline = performance.now() + patience;
     for (;;) {
       const result = file.flock(fd, "lock");
       if (result === 0) return body();

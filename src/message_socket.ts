@@ -9,6 +9,7 @@ import { batchesOf, type BatchResult, ReceiveBatch, SendBatch } from "./batch.ts
 import type { Descriptor } from "./descriptor.ts";
 import { type Work, wouldBlock, YIELD } from "./lane.ts";
 import { checkSize, type Message, receiveOne } from "./messages.ts";
+import { spendOrTurn } from "./reactor.ts";
 import { Socket } from "./socket.ts";
 import { type Bytes, timedOut } from "./transfer.ts";
 import {
@@ -69,7 +70,10 @@ export abstract class MessageSocket extends Socket {
     const view = asBytes(data, "a message");
     const signal = checkSignal(options);
     const work = this.#sending(view);
-    if (options?.dontWait) return this.#once(work);
+    if (options?.dontWait) {
+      this.#once(work);
+      return await spendOrTurn();
+    }
     const result = this.descriptor.writing.run(work, signal);
     if (typeof result !== "number") await result;
   }
@@ -89,7 +93,8 @@ export abstract class MessageSocket extends Socket {
   /**
    * Sends a batch by as few calls as can be (sendmmsg(2)), waiting for room as {@linkcode send}
    * does. Rejects only when nothing was sent; else the result says how many left and what stopped
-   * the next.
+   * the next. Between a batch with destinations of its own and {@linkcode UnixDatagram.sendTo} there
+   * is no order while they wait.
    *
    * @param messages a {@linkcode SendBatch}, or up to 1,024 messages for the peer
    * @throws {UnixSocketError} as `send` does for the first message
@@ -102,8 +107,10 @@ export abstract class MessageSocket extends Socket {
     const batch = messages instanceof SendBatch ? messages : batchesOf(messages);
     const work = this.#sendingMany(batch);
     try {
-      if (options?.dontWait) this.#once(work, batch.addressed);
-      else await this.runSend(work, signal, batch.addressed);
+      if (options?.dontWait) {
+        this.#once(work, batch.addressed);
+        await spendOrTurn();
+      } else await this.runSend(work, signal, batch.addressed);
     } catch (error) {
       if (work.sent === 0) throw error;
       return { sent: work.sent, error };

@@ -33,7 +33,8 @@ export const DEFAULT_SIZE = 524_288;
 
 /**
  * Room for the control message that tells an empty record from the end, and for nothing else: the
- * kernel discards descriptors that find no room, and they never become ours unasked.
+ * kernel discards descriptors that find no room, and they never become ours unasked. Only for
+ * sockets that asked for the timestamp: where none comes, a descriptor would fit.
  */
 export const TIMESTAMP_ROOM = 32;
 
@@ -42,11 +43,10 @@ const UNNAMED: UnnamedAddress = Object.freeze({ kind: "unnamed" });
 let shared: MessageBlock | null = null;
 
 function blockFor(size: number): MessageBlock {
-  if (shared === null || shared.room < size) {
-    const data = Math.max(size, DEFAULT_SIZE);
-    shared = new MessageBlock({ messages: 1, data, control: TIMESTAMP_ROOM });
-  }
-  return shared;
+  const make = (data: number) => new MessageBlock({ messages: 1, data, control: TIMESTAMP_ROOM });
+  // More than the usual room is given up again after the one receipt.
+  if (size > DEFAULT_SIZE) return make(size);
+  return shared ??= make(DEFAULT_SIZE);
 }
 
 /** The options of a receipt, checked. */
@@ -65,7 +65,7 @@ export function receiveOne(
   emptyMayBeEnd: boolean,
 ): Message | null | number {
   const block = blockFor(size);
-  const length = block.receiveOne(fd, flags);
+  const length = block.receiveOne(fd, flags, emptyMayBeEnd);
   if (length < 0) return length;
   return emptyMayBeEnd && isEnd(block, 0, length) ? null : messageAt(block, 0, length, size);
 }

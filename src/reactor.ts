@@ -32,6 +32,9 @@ const CREDIT = 128;
 
 const UNPOLLABLE = -1;
 
+/** How long to wait before looking again, in milliseconds, where the watcher cannot be armed. */
+const LOOK_AGAIN = 10;
+
 let credit = CREDIT;
 
 /**
@@ -40,6 +43,20 @@ let credit = CREDIT;
  */
 export function spend(): boolean {
   return credit > 0 && credit-- > 0;
+}
+
+/**
+ * Spends credit for an operation that finished without a lane, and lets the event loop turn where
+ * none is left.
+ */
+export function spendOrTurn(): Promise<void> | undefined {
+  if (spend()) return undefined;
+  return new Promise((resolve) =>
+    setImmediate(() => {
+      credit = CREDIT;
+      resolve();
+    })
+  );
 }
 
 class Reactor {
@@ -103,7 +120,12 @@ class Reactor {
   #arm(): void {
     if (this.#armed) return;
     this.#armed = true;
-    this.#watcher.arm();
+    try {
+      this.#watcher.arm();
+    } catch {
+      // Short of memory or descriptors: a timer looks, so that no wait is forgotten.
+      setTimeout(() => this.#turn(), LOOK_AGAIN);
+    }
   }
 
   #turn(): void {

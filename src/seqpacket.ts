@@ -5,7 +5,7 @@
 
 import { checked, native, sockets } from "../ffi/mod.ts";
 import type { Address, AddressLike } from "./address.ts";
-import { messagesOver } from "./byte_streams.ts";
+import { messagesOver, writableOver } from "./byte_streams.ts";
 import { connectAsync, connectBlocking, type Connected } from "./connecting.ts";
 import { type PeerCredentials, readPeerCredentials } from "./credentials.ts";
 import { Descriptor } from "./descriptor.ts";
@@ -49,6 +49,9 @@ let construct: (connected: Connected) => UnixSeqpacket;
  */
 export class UnixSeqpacket extends MessageSocket {
   #remoteAddr: Address | null;
+  #readable: ReadableStream<Message> | null = null;
+  #writable: WritableStream<Bytes> | null = null;
+  #webStreamsFinished = 0;
 
   static {
     construct = (connected) => new UnixSeqpacket(connected);
@@ -175,23 +178,31 @@ export class UnixSeqpacket extends MessageSocket {
     this.shutdown("write");
   }
 
-  /** The records as a web stream. Cancelling it ends the reading. */
+  /**
+   * The records as a web stream. Cancelling it ends the reading. When both this and
+   * {@linkcode writable} have ended, the socket closes. Always the same object.
+   */
   get readable(): ReadableStream<Message> {
-    return messagesOver(() => this.receive(), () => {
-      if (!this.closed) this.shutdown("read");
-    });
+    return this.#readable ??= messagesOver(
+      () => this.receive(),
+      () => this.#shutdownIfOpen("read"),
+      this.#webStreamFinished,
+    );
   }
 
-  /** A web stream each of whose chunks is sent as one record. Closing it ends the sending. */
+  /**
+   * A web stream each of whose chunks is sent as one record. Closing or aborting it ends the
+   * sending. When both this and {@linkcode readable} have ended, the socket closes. Always the same
+   * object.
+   */
   get writable(): WritableStream<Bytes> {
-    const end = () => {
-      if (!this.closed) this.shutdown("write");
-    };
-    return new WritableStream({
-      write: (chunk, { signal }) => this.send(chunk, { signal }),
-      close: end,
-      abort: end,
-    });
+    const end = () => this.#shutdownIfOpen("write");
+    return this.#writable ??= writableOver<Bytes>(
+      (chunk, signal) => this.send(chunk, { signal }),
+      end,
+      end,
+      this.#webStreamFinished,
+    );
   }
 
   /**
@@ -212,6 +223,14 @@ export class UnixSeqpacket extends MessageSocket {
       yield message;
     }
   }
+
+  #shutdownIfOpen(how: "read" | "write"): void {
+    if (!this.closed) this.shutdown(how);
+  }
+
+  #webStreamFinished = (): void => {
+    if (++this.#webStreamsFinished === 2) this.close();
+  };
 
   /** @ignore */
   protected override get endIsEmpty(): boolean {

@@ -232,7 +232,8 @@ export class UnixStream extends Socket {
    *
    * @returns the number of bytes taken, perhaps fewer than there are
    * @throws {UnixSocketError} EPIPE: the peer closed or ended its reading, or this side its writing;
-   * never a SIGPIPE. ECONNRESET. EBADF: closed, also while this waited.
+   * never a SIGPIPE. ECONNRESET. EBADF: closed, also while this waited. A write that already waits
+   * is not told when the peer ends only its reading: it goes on waiting until the peer closes.
    */
   write(data: Bytes, options?: AsyncOptions): Promise<number> {
     return this.#transfers.write(data, options);

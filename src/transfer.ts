@@ -178,12 +178,14 @@ export class Transfers {
 
   /** A read into no room: waits for data where that can be seen, without taking any. */
   async #readNothing(signal: AbortSignal | undefined): Promise<number | null> {
+    assertOpen(this.#descriptor, "Cannot read", this.#calls.readName);
     if (this.#calls.peek === undefined) return 0;
     const work = this.#reading(new Uint8Array(1), true);
     return await this.#descriptor.reading.run(work, signal) === 0 ? null : 0;
   }
 
   #readNothingSync(deadline: number): number | null {
+    assertOpen(this.#descriptor, "Cannot read", this.#calls.readName);
     if (this.#calls.peek === undefined) return 0;
     const work = this.#reading(new Uint8Array(1), true);
     return this.#descriptor.reading.runSync(work, deadline, this.#readExpired) === 0 ? null : 0;

@@ -9,6 +9,8 @@ import {
 } from "@std/assert";
 import { mkdirSync } from "node:fs";
 import { test } from "node:test";
+import { native } from "../ffi/mod.ts";
+import type { Libc } from "../ffi/symbols.ts";
 import {
   type BatchOptions,
   ReceiveBatch,
@@ -238,14 +240,12 @@ test("UnixDatagram.sendMany() sends an array of messages to the peer", async () 
   assertEquals(takeQueued(b), [...all, ...all, ""]);
 });
 
-test("UnixDatagram.sendMany() refuses an empty array, more than 1,024 messages and what is none", async () => {
+test("UnixDatagram.sendMany() refuses more than 1,024 messages and what is no array of them", async () => {
   const [a, b] = UnixDatagram.pair();
   using _a = a, _b = b;
   const tooMany = Array.from({ length: 1025 }, () => new Uint8Array(1));
-  for (const wrong of [[], tooMany]) {
-    await assertRejects(() => a.sendMany(wrong), RangeError);
-    assertThrows(() => a.sendManySync(wrong), RangeError);
-  }
+  await assertRejects(() => a.sendMany(tooMany), RangeError);
+  assertThrows(() => a.sendManySync(tooMany), RangeError);
   for (const wrong of [undefined, null, "text", 5, {}, bytes("abc"), ["text"], [bytes("x"), 5]]) {
     const messages = wrong as unknown as Uint8Array[];
     await assertRejects(() => a.sendMany(messages), TypeError, undefined, String(wrong));
@@ -254,12 +254,15 @@ test("UnixDatagram.sendMany() refuses an empty array, more than 1,024 messages a
   assertEquals(takeQueued(b), []);
 });
 
-test("UnixDatagram.sendMany() of an empty batch sends nothing and waits for nothing", async () => {
+test("UnixDatagram.sendMany() of an empty batch or array sends nothing and waits for nothing", async () => {
   const [a, b] = UnixDatagram.pair();
   using _a = a, _b = b;
   const filled = await fillQueue(a);
-  assertEquals(await eventually(a.sendMany(new SendBatch())), { sent: 0, error: null });
-  assertEquals(a.sendManySync(new SendBatch(), { timeout: 0 }), { sent: 0, error: null });
+  for (const empty of [new SendBatch(), []]) {
+    assertEquals(await eventually(a.sendMany(empty)), { sent: 0, error: null });
+    assertEquals(await a.sendMany(empty, { dontWait: true }), { sent: 0, error: null });
+    assertEquals(a.sendManySync(empty, { timeout: 0 }), { sent: 0, error: null });
+  }
   assertEquals(takeQueued(b), filled);
 });
 
@@ -534,6 +537,55 @@ for (const addressed of [false, true]) {
     });
   });
 }
+
+test("UnixDatagram.sendMany() to destinations pauses from a millisecond on again whenever it made progress", async () => {
+  const name = `\0${uniqueName()}`;
+  using receiver = UnixDatagram.bind(name);
+  using sender = UnixDatagram.unbound();
+  const messages = numbered(6 * QUEUE);
+  const received: string[] = [];
+  const pauses: number[] = [];
+  const original = globalThis.setTimeout;
+  // At the beginning of each pause the receiver makes room.
+  globalThis.setTimeout = ((run: () => void, pause: number) => {
+    pauses.push(pause);
+    received.push(...takeQueued(receiver));
+    return original(run, pause);
+  }) as typeof setTimeout;
+  try {
+    assertEquals((await sender.sendMany(batchOf(messages, name))).sent, messages.length);
+  } finally {
+    globalThis.setTimeout = original;
+  }
+  assertEquals([...received, ...takeQueued(receiver)], messages);
+  assertEquals(pauses, [1, 1, 1, 1, 1]);
+});
+
+test("UnixDatagram.sendManySync() to destinations does so too", () => {
+  const name = `\0${uniqueName()}`;
+  using receiver = UnixDatagram.bind(name);
+  using sender = UnixDatagram.unbound();
+  const messages = numbered(6 * QUEUE);
+  const received: string[] = [];
+  const pauses: number[] = [];
+  const libc = native().libc as { poll: (...args: Parameters<Libc["poll"]>) => number };
+  const { poll } = libc;
+  // A poll of nothing is how the thread is made to sleep.
+  libc.poll = (entries, count, timeout) => {
+    if (count === 0) {
+      pauses.push(timeout);
+      received.push(...takeQueued(receiver));
+    }
+    return poll(entries, count, timeout);
+  };
+  try {
+    assertEquals(sender.sendManySync(batchOf(messages, name)).sent, messages.length);
+  } finally {
+    libc.poll = poll;
+  }
+  assertEquals([...received, ...takeQueued(receiver)], messages);
+  assertEquals(pauses, [1, 1, 1, 1, 1]);
+});
 
 test("UnixDatagram.sendMany() to the peer stands in line with send()", async () => {
   const name = `\0${uniqueName()}`;

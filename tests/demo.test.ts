@@ -1,9 +1,11 @@
 import {
   chmodSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
@@ -145,6 +147,32 @@ test("examples/demo/main.ts streams 256 MiB with no process needing as much memo
     const peaks = [...finished.stdout.matchAll(/peak memory of (\w+) (\d+) MB/g)];
     assertEquals(peaks.map((match) => match[1]), ["deno", "node", "bun"]);
     for (const [what, , megabytes] of peaks) assertLess(Number(megabytes), 200, what);
+  });
+});
+
+test("examples/demo/main.ts exits with 1 where something else comes back, here of LICENSE", async () => {
+  await withPlace(async ({ directory, options }) => {
+    // A copy without README.md, whose server is not honest.
+    for (const part of ["mod.ts", "src", "ffi", "examples", "LICENSE", "deno.json"]) {
+      cpSync(join(ROOT, part), join(directory, part), { recursive: true });
+    }
+    symlinkSync(join(ROOT, "node_modules"), join(directory, "node_modules"));
+    const server = join(directory, "examples", "demo", "server.ts");
+    const honest = readFileSync(server, "utf8");
+    writeFileSync(
+      server,
+      honest.replace(/^( *)(await client\.writeAll)/m, "$1buffer[0]! ^= 1;\n$&"),
+    );
+    const main = commandFor(RUNTIME, join(directory, "examples", "demo", "main.ts"));
+    const { code, stdout, stderr } = await run(main, options);
+    assertEquals({ code, stderr }, { code: 1, stderr: "" });
+    for (const client of CLIENTS) {
+      assertMatch(
+        stdout,
+        new RegExp(`^${client} → bun → ${client}  LICENSE  .*  DIFFERENT  `, "m"),
+      );
+    }
+    assertNoneAlive(stdout);
   });
 });
 

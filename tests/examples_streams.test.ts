@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals, assertLess, assertMatch } from "@std/assert";
-import { join } from "@std/path";
+import { basename, join } from "@std/path";
 import { Fd, UnixListener, UnixStream } from "../mod.ts";
 import { digest, pattern, readExactly } from "./support/data.ts";
 import {
@@ -168,7 +168,9 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 }
 
 test("examples/echo_server.ts does not take the path of one that runs, but of one that was killed", async () => {
-  await withTempSocketPath(async (path) => {
+  await withTempDir(async (directory) => {
+    // A name of its own: whoever has bound the same name by a relative path, anywhere, may be meant.
+    const path = join(directory, `${basename(directory)}.sock`);
     await using first = await startServer("echo_server", path);
     const second = await runExample(RUNTIME, "echo_server", [path]);
     const expected = `Cannot bind to "${path}": EADDRINUSE (another process serves it)`;

@@ -439,7 +439,9 @@ test("a process that is started while a UnixStream is open does not keep its pee
   await using child = new TestProcess(["sh", "-c", "echo started; read _"]);
   await child.waitFor("started");
   a.close();
-  assertEquals(await b.read(new Uint8Array(1)), null);
+  // The time limit only keeps a failure from waiting forever.
+  const signal = AbortSignal.timeout(10_000);
+  assertEquals(await b.read(new Uint8Array(1), { signal }), null);
   b.close();
   child.closeStdin();
   await child.finished;

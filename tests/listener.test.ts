@@ -1,14 +1,7 @@
 import { closeSync, existsSync, openSync, readFileSync, unlinkSync } from "node:fs";
 import { test } from "node:test";
-import {
-  assert,
-  assertEquals,
-  assertNotEquals,
-  assertRejects,
-  assertStrictEquals,
-  assertThrows,
-} from "@std/assert";
-import { file, native, sockets } from "../ffi/mod.ts";
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { native, sockets } from "../ffi/mod.ts";
 import { abstract, type Address, UnixListener, UnixSocketError, UnixStream } from "../mod.ts";
 import {
   closeRaw,
