@@ -103,12 +103,13 @@ export class MessageBlock {
   }
 
   /**
-   * recvmsg(2) into message 0: the real length, or a negated errno. Without room for control
+   * recvmsg(2) of at most `room` bytes into message 0: the real length, or a negated errno. Without room for control
    * messages, the kernel discards the descriptors among them.
    */
-  receiveOne(fd: number, flags: number, withControl: boolean): number {
+  receiveOne(fd: number, flags: number, withControl: boolean, room: number): number {
     const { libc, abi } = native();
     const all = flags | abi.constants.MSG_TRUNC | abi.linux!.MSG_CMSG_CLOEXEC;
+    this.#headers[0]!.setData(this.#dataAt, room);
     let result;
     do {
       this.#headers[0]!.makeRoom(withControl);

@@ -93,7 +93,9 @@ export class Destinations {
       const backoff = new Backoff();
       for (;;) {
         if (either.aborted) throw closed(work, closing) ?? either.reason;
+        const before = work.progress?.();
         const result = work.attempt();
+        if (work.progress?.() !== before) backoff.reset();
         if (result >= 0) return;
         if (result !== wouldBlock() && result !== YIELD) throw work.fail(result);
         const pause = result === YIELD ? 0 : backoff.next();
@@ -145,7 +147,9 @@ export class Destinations {
 export function sendBlocking(work: Work, deadline: number, syscall: string): void {
   const backoff = new Backoff();
   for (;;) {
+    const before = work.progress?.();
     const result = work.attempt();
+    if (work.progress?.() !== before) backoff.reset();
     if (result >= 0) return;
     if (result === YIELD) continue;
     if (result !== wouldBlock()) throw work.fail(result);

@@ -15,6 +15,8 @@ export interface Work {
   attempt(): number;
   /** The error for a negated errno; `detail` says what the errno alone does not. */
   fail(negated: number, detail?: string): unknown;
+  /** How far work in many steps has come; absent for work in one. */
+  progress?(): number;
   /** What must not be collected while this waits: the object whose method was called. */
   readonly owner: object;
 }

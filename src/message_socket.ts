@@ -252,6 +252,7 @@ export abstract class MessageSocket extends Socket {
       get sent() {
         return sent;
       },
+      progress: () => sent,
       attempt() {
         for (let calls = 0; sent < count; calls++) {
           if (calls === MOST_CALLS) return YIELD;
