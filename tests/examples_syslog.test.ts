@@ -7,7 +7,7 @@ import { sockets } from "../ffi/mod.ts";
 import { receiveTexts } from "./support/datagrams.ts";
 import { assertOneLineError, exampleCommand, runExample, sendSignal } from "./support/examples.ts";
 import { python } from "./support/interop.ts";
-import { until } from "./support/listening.ts";
+import { until } from "./support/waiting.ts";
 import {
   readText,
   RUNTIME,

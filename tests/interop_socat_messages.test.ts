@@ -19,6 +19,7 @@ import {
   withTempSocketPath,
 } from "./support/mod.ts";
 import { content, sendTexts } from "./support/seqpacket.ts";
+import { until } from "./support/waiting.ts";
 
 const options = { skip: unlessProgram("socat") };
 
