@@ -47,26 +47,33 @@ function isBound(path: Uint8Array, type: number): boolean {
   }
   const table = readWhole("/proc/net/unix");
   if (table === null) return typeof inodes === "number";
-  return isNamed(table, path, target, type);
+  return isNamed(table, path, target, type, typeof inodes === "number");
 }
 
 /**
  * Whether the text of `/proc/net/unix` names this path. An absolute name there counts when it leads
- * to the same file; a relative one, whose directory nobody can know, when its last part is ours.
+ * to the same file; a relative one, whose directory nobody can know, when its last part is ours and
+ * the table stands `alone`, without the list of inodes.
  */
-function isNamed(table: string, path: Uint8Array, target: file.FileStatus, type: number): boolean {
+function isNamed(
+  table: string,
+  path: Uint8Array,
+  target: file.FileStatus,
+  type: number,
+  alone: boolean,
+): boolean {
   const ours = latin1(splitPath(path).name);
   for (const line of table.split("\n")) {
     const entry = parseLine(line);
     if (entry === null || entry.type !== type || entry.connected || entry.listening) continue;
     const theirs = entry.path.slice(entry.path.lastIndexOf("/") + 1);
-    if (!entry.path.startsWith("/")) {
-      if (theirs === ours) return true;
-    } else if (entry.path.startsWith("/proc/self/fd/")) {
-      if (theirs === ours || /^\/proc\/self\/fd\/\d+\/\.afunix-/.test(entry.path)) return true;
+    const elsewhere = !entry.path.startsWith("/") || entry.path.startsWith("/proc/self/fd/");
+    if (elsewhere) {
+      // Nobody can know where this leads: it counts only where the list of inodes is missing.
+      if (alone && (theirs === ours || theirs.startsWith(".afunix-"))) return true;
     } else if (theirs === ours) {
       const other = file.status(Uint8Array.from(entry.path, (c) => c.charCodeAt(0)));
-      if (typeof other === "number" || other.identity === target.identity) return true;
+      if (typeof other !== "number" && other.identity === target.identity) return true;
     }
   }
   return false;

@@ -12,7 +12,7 @@ import { until } from "./support/waiting.ts";
 const TOTAL = 1_000_000;
 const other = RUNTIMES[(RUNTIMES.indexOf(RUNTIME) + 1) % RUNTIMES.length]!;
 
-/** Sends the numbers in batches, however slow the receiver is; the most memory it took besides. */
+/** Sends the numbers in batches, however slow the receiver is. */
 async function sendNumbers(socket: UnixDatagram, total: number): Promise<void> {
   const batch = new SendBatch({ messages: 1024, size: 4 });
   const number = new DataView(new ArrayBuffer(4));

@@ -4,9 +4,16 @@
  */
 
 import { readFileSync } from "node:fs";
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { native } from "../../ffi/mod.ts";
-import { type Address, type AddressLike, type UnixDatagram, UnixSocketError } from "../../mod.ts";
+import {
+  type Address,
+  type AddressLike,
+  type ReceiveBatch,
+  SendBatch,
+  type UnixDatagram,
+  UnixSocketError,
+} from "../../mod.ts";
 import type { Libc } from "../../ffi/symbols.ts";
 import { bytes, text } from "./sockets.ts";
 
@@ -100,4 +107,21 @@ export function memoriesOf(data: Uint8Array): [string, ArrayBufferView | ArrayBu
     ["BigInt64Array", new BigInt64Array(copy())],
     ["Float64Array", new Float64Array(copy())],
   ];
+}
+
+/** A batch of these messages, each to this address where there is one. */
+export function batchOf(messages: readonly string[], to?: string): SendBatch {
+  const batch = new SendBatch({ messages: Math.max(1, messages.length), size: 64 });
+  for (const message of messages) assert(batch.add(bytes(message), to));
+  return batch;
+}
+
+/** So many messages: "0", "1", … */
+export function numbered(count: number, prefix = ""): string[] {
+  return Array.from({ length: count }, (_, i) => `${prefix}${i}`);
+}
+
+/** The messages in a batch, as texts. */
+export function textsOf(batch: ReceiveBatch): string[] {
+  return Array.from({ length: batch.count }, (_, i) => text(batch.data(i)));
 }
