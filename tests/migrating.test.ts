@@ -28,8 +28,8 @@ for (const [i, { chapter, source }] of all.entries()) {
     await withTempDir(async (directory) => {
       const script = join(directory, "program.ts");
       const own = source
-        .replaceAll('"afunix"', JSON.stringify(join(ROOT, "mod.ts")))
-        .replaceAll("/tmp/", `${directory}/`);
+        .replaceAll("/tmp/", `${directory}/`)
+        .replaceAll('"afunix"', JSON.stringify(join(ROOT, "mod.ts")));
       writeFileSync(script, own);
       const expected = source.split("\n").filter((line) => line.startsWith("// "));
       assert(expected.length > 0);
