@@ -38,6 +38,7 @@ export function bunRuntime(): Runtime {
   let abiInUse: Abi;
   return {
     name: "bun",
+    prefersFewArguments: false,
 
     bind(abi) {
       abiInUse = abi;

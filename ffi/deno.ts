@@ -50,6 +50,7 @@ export function denoRuntime(): Runtime {
 
   const runtime: Runtime = {
     name: "deno",
+    prefersFewArguments: false,
 
     bind(abi) {
       abiInUse = abi;

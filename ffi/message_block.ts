@@ -28,6 +28,8 @@ export class MessageBlock {
   readonly #headerSize: number;
   readonly #namesAt: number;
   readonly #dataAt: number;
+  /** The data of all messages: what is sent is written here first. */
+  readonly data: Uint8Array<ArrayBuffer>;
   /** Bytes of data that one received message may fill. */
   readonly room: number;
 
@@ -46,6 +48,7 @@ export class MessageBlock {
     const buffer = new ArrayBuffer(this.#dataAt + size.data);
     this.#view = new DataView(buffer);
     this.#memory = new Uint8Array(buffer);
+    this.data = this.#memory.subarray(this.#dataAt);
     const base = runtime.addressOf(this.#memory);
     for (let i = 0; i < count; i++) {
       this.#headers.push(
@@ -60,11 +63,6 @@ export class MessageBlock {
         }),
       );
     }
-  }
-
-  /** The data of all messages: what is sent is written here first. */
-  get data(): Uint8Array<ArrayBuffer> {
-    return this.#memory.subarray(this.#dataAt);
   }
 
   /** Where message `i` begins when receiving, in {@linkcode data}. */
@@ -103,28 +101,31 @@ export class MessageBlock {
   }
 
   /**
-   * recvmsg(2) of at most `room` bytes into message 0: the real length, or a negated errno. Without room for control
-   * messages, the kernel discards the descriptors among them.
+   * recvmsg(2) of at most `room` bytes into message 0: the real length, or a negated errno. The
+   * kernel discards descriptors among the control messages that find no room.
    */
-  receiveOne(fd: number, flags: number, withControl: boolean, room: number): number {
+  receiveOne(fd: number, flags: number, controlRoom: number, room: number): number {
     const { libc, abi } = native();
     const all = flags | abi.constants.MSG_TRUNC | abi.linux!.MSG_CMSG_CLOEXEC;
-    this.#headers[0]!.setData(this.#dataAt, room);
+    this.#assertAttached();
+    const header = this.#headers[0]!;
+    header.setData(this.#dataAt, room);
     let result;
     do {
-      this.#headers[0]!.makeRoom(withControl);
+      header.makeRoom(controlRoom);
       result = libc.recvmsg(fd, this.#memory, all);
     } while (result === -1 && again("recvmsg"));
     return result === -1 ? negatedErrno : result;
   }
 
   /** recvmmsg(2) into up to `most` messages: how many came, or a negated errno. */
-  receiveMany(fd: number, most: number, withControl: boolean): number {
+  receiveMany(fd: number, most: number, controlRoom: number): number {
     const { libc, abi } = native();
     const flags = abi.constants.MSG_TRUNC | abi.constants.MSG_DONTWAIT |
       abi.linux!.MSG_CMSG_CLOEXEC;
+    this.#assertAttached();
     const count = Math.min(most, this.#size.messages);
-    for (let i = 0; i < count; i++) this.#headers[i]!.makeRoom(withControl);
+    for (let i = 0; i < count; i++) this.#headers[i]!.makeRoom(controlRoom);
     let result;
     do result = libc.recvmmsg(fd, this.#memory, count, flags, null); while (
       result === -1 && again("recvmmsg")
@@ -135,6 +136,7 @@ export class MessageBlock {
   /** sendmmsg(2) of the messages from `first` up to `end`: how many left, or a negated errno. */
   sendMany(fd: number, first: number, end: number): number {
     const { libc, abi } = native();
+    this.#assertAttached();
     const headers = first === 0 ? this.#memory : this.#memory.subarray(first * this.#headerSize);
     const flags = abi.constants.MSG_NOSIGNAL;
     let result;
@@ -142,5 +144,12 @@ export class MessageBlock {
       result === -1 && again("sendmmsg")
     );
     return result === -1 ? negatedErrno : result;
+  }
+
+  /** A batch's data are the user's to see, and so to transfer away. */
+  #assertAttached(): void {
+    if (this.#memory.byteLength === 0) {
+      throw new TypeError("Cannot use this batch: its memory was transferred away");
+    }
   }
 }

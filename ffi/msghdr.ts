@@ -5,7 +5,6 @@
  */
 
 import type { Field, Layouts } from "./abi/mod.ts";
-import { putField, takeField } from "./struct.ts";
 
 /** Room for the longest address that a kernel reports, in bytes. */
 export const NAME_ROOM = 128;
@@ -21,85 +20,98 @@ export interface MessagePlan {
   dataRoom: number;
 }
 
-/** A header inside a larger block, addressed by where it begins. */
+/**
+ * A header inside a larger block, addressed by where it begins. Its members are written as 32-bit
+ * words at places that are computed once: this runs for every message.
+ */
 export class MessageHeader {
-  readonly #view: DataView;
-  readonly #layouts: Layouts;
+  readonly #words: Uint32Array;
+  readonly #name: Uint8Array;
   readonly #plan: MessagePlan;
   readonly #base: number;
+  readonly #nameAt: number;
+  readonly #nameLengthAt: number;
+  readonly #controlAt: number;
+  readonly #controlLengthAt: number;
+  readonly #flagsAt: number;
+  readonly #dataAt: number;
+  readonly #dataLengthAt: number;
 
-  /** `base` is the address of the view's first byte. */
+  /** `base` is the address of the view's first byte, which is aligned to 4 bytes in its buffer. */
   constructor(view: DataView, base: number, layouts: Layouts, plan: MessagePlan) {
-    this.#view = view;
-    this.#base = base;
-    this.#layouts = layouts;
+    this.#words = new Uint32Array(view.buffer, view.byteOffset, view.byteLength >> 2);
+    this.#name = new Uint8Array(view.buffer, view.byteOffset + plan.name, NAME_ROOM);
     this.#plan = plan;
-    const { msghdr } = layouts;
-    this.#put(msghdr.fields.msg_iov, base + plan.iovec);
-    this.#put(msghdr.fields.msg_iovlen, 1);
+    this.#base = base;
+    const { fields } = layouts.msghdr;
+    const word = ([offset, width]: Field, base = plan.header) => {
+      const at = (base + offset) >> 2;
+      // The upper half stays zero: no length here fills it.
+      if (width === 8) this.#words[at + 1] = 0;
+      return at;
+    };
+    this.#nameAt = word(fields.msg_name);
+    this.#nameLengthAt = word(fields.msg_namelen);
+    this.#controlAt = word(fields.msg_control);
+    this.#controlLengthAt = word(fields.msg_controllen);
+    this.#flagsAt = word(fields.msg_flags);
+    this.#dataAt = word(layouts.iovec.fields.iov_base, plan.iovec);
+    this.#dataLengthAt = word(layouts.iovec.fields.iov_len, plan.iovec);
+    this.#putAddress(word(fields.msg_iov), base + plan.iovec);
+    this.#words[word(fields.msg_iovlen)] = 1;
     this.setData(plan.data, plan.dataRoom);
   }
 
   /** Points the message at bytes of the block. */
   setData(offset: number, length: number): void {
-    const { iov_base, iov_len } = this.#layouts.iovec.fields;
-    putField(this.#view, shifted(iov_base, this.#plan.iovec), this.#base + offset);
-    putField(this.#view, shifted(iov_len, this.#plan.iovec), length);
+    this.#putAddress(this.#dataAt, this.#base + offset);
+    this.#words[this.#dataLengthAt] = length;
   }
 
   /**
-   * Before a receipt: room for an address, and for control messages if they are wanted. The kernel
+   * Before a receipt: room for an address, and for so many bytes of control messages. The kernel
    * overwrites these with what it used.
    */
-  makeRoom(withControl: boolean): void {
-    const { fields } = this.#layouts.msghdr;
-    const { name, control } = this.#plan;
-    const controlRoom = withControl ? this.#plan.controlRoom : 0;
-    this.#put(fields.msg_name, this.#base + name);
-    this.#put(fields.msg_namelen, NAME_ROOM);
-    this.#put(fields.msg_control, controlRoom === 0 ? 0 : this.#base + control);
-    this.#put(fields.msg_controllen, controlRoom);
-    this.#put(fields.msg_flags, 0);
+  makeRoom(controlRoom: number): void {
+    this.#putAddress(this.#nameAt, this.#base + this.#plan.name);
+    this.#words[this.#nameLengthAt] = NAME_ROOM;
+    this.setControl(controlRoom);
+    this.#words[this.#flagsAt] = 0;
   }
 
   /** Before a sending: the destination, whose bytes are copied, or none. */
   setDestination(sockaddr: Uint8Array | null): void {
-    const { fields } = this.#layouts.msghdr;
-    this.#put(fields.msg_name, sockaddr === null ? 0 : this.#base + this.#plan.name);
-    this.#put(fields.msg_namelen, sockaddr?.length ?? 0);
-    if (sockaddr === null) return;
-    const room = new Uint8Array(this.#view.buffer, this.#view.byteOffset + this.#plan.name);
-    room.set(sockaddr);
+    this.#putAddress(this.#nameAt, sockaddr === null ? 0 : this.#base + this.#plan.name);
+    this.#words[this.#nameLengthAt] = sockaddr?.length ?? 0;
+    if (sockaddr !== null) this.#name.set(sockaddr);
+  }
+
+  /** How many bytes of control messages there are, or may come; none where it is 0. */
+  setControl(length: number): void {
+    if (length > this.#plan.controlRoom) throw new RangeError("No room for control messages");
+    this.#putAddress(this.#controlAt, length === 0 ? 0 : this.#base + this.#plan.control);
+    this.#words[this.#controlLengthAt] = length;
   }
 
   /** After a receipt: how long the sender's address is; 0 for none. */
   get nameLength(): number {
-    return this.#take(this.#layouts.msghdr.fields.msg_namelen);
+    return this.#words[this.#nameLengthAt]!;
   }
 
   /** After a receipt: how many bytes of control messages came. */
   get controlLength(): number {
-    // musl declares the upper half of this field as padding.
-    const [offset] = this.#layouts.msghdr.fields.msg_controllen;
-    return this.#view.getUint32(this.#plan.header + offset, true);
+    return this.#words[this.#controlLengthAt]!;
   }
 
   /** After a receipt: MSG_TRUNC and the like. */
   get flags(): number {
-    return this.#take(this.#layouts.msghdr.fields.msg_flags);
+    return this.#words[this.#flagsAt]!;
   }
 
-  #put(field: Field, value: number): void {
-    putField(this.#view, shifted(field, this.#plan.header), value);
+  #putAddress(at: number, address: number): void {
+    this.#words[at] = address >>> 0;
+    this.#words[at + 1] = Math.floor(address / 2 ** 32);
   }
-
-  #take(field: Field): number {
-    return takeField(this.#view, shifted(field, this.#plan.header));
-  }
-}
-
-function shifted([offset, width]: Field, by: number): Field {
-  return [offset + by, width];
 }
 
 /** Rounds up to the alignment of every struct here. */

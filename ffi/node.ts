@@ -48,6 +48,7 @@ export function nodeRuntime(): Runtime {
   let abiInUse: Abi;
   return {
     name: "node",
+    prefersFewArguments: true,
 
     bind(abi) {
       abiInUse = abi;

@@ -21,6 +21,11 @@ export interface Watcher {
 
 export interface Runtime {
   readonly name: "deno" | "bun" | "node";
+  /**
+   * Whether a function of up to three arguments is called by a shorter way, so that it pays to use
+   * one where there is a choice.
+   */
+  readonly prefersFewArguments: boolean;
   /** Opens libc and binds every function of the table that the system has. */
   bind(abi: Abi): Libc;
   /** The address of a view's first byte. Valid while the view's buffer is neither freed nor resized. */

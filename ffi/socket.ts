@@ -4,6 +4,7 @@
  */
 
 import { again, negatedErrno } from "./call.ts";
+import { MessageBlock } from "./message_block.ts";
 import { native } from "./native.ts";
 import { putField, takeField } from "./struct.ts";
 
@@ -101,11 +102,28 @@ export function send(fd: number, data: ArrayBufferView, length: number, flags: n
   return result === -1 ? negatedErrno : result;
 }
 
+/**
+ * Sends a message through a connected socket that keeps messages apart: no such socket raises
+ * SIGPIPE, so that no flag is needed.
+ */
+export function sendRecord(fd: number, data: ArrayBufferView, length: number): number {
+  const { libc, runtime } = native();
+  // write(2) of nothing would be a message on Linux and nowhere else.
+  if (!runtime.prefersFewArguments || length === 0) return send(fd, data, length, 0);
+  let result;
+  do result = libc.write(fd, data, length); while (result === -1 && again("send"));
+  return result === -1 ? negatedErrno : result;
+}
+
 /** Receives into a buffer. */
 export function recv(fd: number, buffer: ArrayBufferView, length: number, flags: number): number {
-  const { libc } = native();
+  const { libc, runtime } = native();
+  // Without flags, read(2) is the same, unless there is no room.
+  const plain = runtime.prefersFewArguments && flags === 0 && length > 0;
   let result;
-  do result = libc.recv(fd, buffer, length, flags); while (result === -1 && again("recv"));
+  do {
+    result = plain ? libc.read(fd, buffer, length) : libc.recv(fd, buffer, length, flags);
+  } while (result === -1 && again("recv"));
   return result === -1 ? negatedErrno : result;
 }
 
@@ -136,12 +154,15 @@ export interface ReceivedFrom {
 /** Receives, with the sender's address. */
 export function recvfrom(
   fd: number,
-  buffer: ArrayBufferView,
+  buffer: Uint8Array,
   length: number,
   flags: number,
   from: ReceivedFrom,
 ): number {
-  const { libc } = native();
+  const { libc, runtime } = native();
+  if (runtime.prefersFewArguments && length <= MOST_COPIED) {
+    return recvfromByCopy(fd, buffer, length, flags, from);
+  }
   let result;
   do {
     lengthWord[0] = from.name.length;
@@ -149,6 +170,31 @@ export function recvfrom(
   } while (result === -1 && again("recvfrom"));
   if (result === -1) return negatedErrno;
   from.nameLength = lengthWord[0]!;
+  return result;
+}
+
+/** Up to so many bytes it is cheaper to copy than to describe the memory. */
+const MOST_COPIED = 4096;
+let copied: MessageBlock | undefined;
+
+/** {@linkcode recvfrom} by recvmsg(2) into prepared memory, with MSG_TRUNC. */
+function recvfromByCopy(
+  fd: number,
+  buffer: Uint8Array,
+  length: number,
+  flags: number,
+  from: ReceivedFrom,
+): number {
+  copied ??= new MessageBlock({ messages: 1, data: MOST_COPIED, control: 0 });
+  const result = copied.receiveOne(fd, flags, 0, length);
+  if (result < 0) return result;
+  const bytes = Math.min(result, length);
+  const { data } = copied;
+  // A loop is faster than a view for a short message.
+  if (bytes > 64) buffer.set(data.subarray(0, bytes));
+  else for (let i = 0; i < bytes; i++) buffer[i] = data[i]!;
+  from.nameLength = copied.nameLength(0);
+  if (from.nameLength > 0) from.name.set(copied.name(0));
   return result;
 }
 

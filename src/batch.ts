@@ -198,7 +198,7 @@ export class ReceiveBatch implements Iterable<Message> {
    */
   fill(fd: number, endIsEmpty: boolean): number {
     this.#count = 0;
-    let count = this.block.receiveMany(fd, this.capacity, endIsEmpty);
+    let count = this.block.receiveMany(fd, this.capacity, endIsEmpty ? TIMESTAMP_ROOM : 0);
     if (count <= 0) return count;
     // At the end the kernel fills every place with the same nothing.
     while (endIsEmpty && count > 0 && isEnd(this.block, count - 1, this.block.length(count - 1))) {

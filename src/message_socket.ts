@@ -235,7 +235,7 @@ export abstract class MessageSocket extends Socket {
         if (view.byteLength !== expected) {
           throw new TypeError("Cannot send: the message was detached or resized while it waited");
         }
-        return sockets.send(descriptor.fd, view, expected, 0);
+        return sockets.sendRecord(descriptor.fd, view, expected);
       },
       fail: (negated, detail) =>
         failure(negated, { action: "Cannot send", syscall: "send", detail }),

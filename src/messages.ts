@@ -65,7 +65,7 @@ export function receiveOne(
   emptyMayBeEnd: boolean,
 ): Message | null | number {
   const block = blockFor(size);
-  const length = block.receiveOne(fd, flags, emptyMayBeEnd, size);
+  const length = block.receiveOne(fd, flags, emptyMayBeEnd ? TIMESTAMP_ROOM : 0, size);
   if (length < 0) return length;
   return emptyMayBeEnd && isEnd(block, 0, length) ? null : messageAt(block, 0, length, size);
 }

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
 import { abiFor, type Layouts } from "../ffi/abi/mod.ts";
 import { aligned, MessageHeader, type MessagePlan, NAME_ROOM } from "../ffi/msghdr.ts";
@@ -96,7 +96,7 @@ for (const [target, layouts] of Object.entries(LAYOUTS)) {
 
   test(`MessageHeader.makeRoom() on ${target} offers room for a name and for control messages`, () => {
     const [view, header] = block(layouts);
-    header.makeRoom(true);
+    header.makeRoom(PLAN.controlRoom);
     const offered = {
       ...MEMBERS,
       name: BASE + PLAN.name,
@@ -107,31 +107,29 @@ for (const [target, layouts] of Object.entries(LAYOUTS)) {
     assertEquals(hex(view, 0, size), pack(offered));
   });
 
-  test(`MessageHeader.makeRoom() on ${target} offers no control messages where there is no room`, () => {
-    const [view, header] = block(layouts, { ...PLAN, controlRoom: 0 });
-    header.makeRoom(true);
-    const offered = { ...MEMBERS, name: BASE + PLAN.name, nameLength: NAME_ROOM };
-    assertEquals(hex(view, 0, size), pack(offered));
+  test(`MessageHeader.makeRoom() on ${target} offers no more than there is`, () => {
+    const [, header] = block(layouts);
+    assertThrows(() => header.makeRoom(PLAN.controlRoom + 1), RangeError);
   });
 
   test(`MessageHeader.makeRoom() on ${target} offers no control messages where none are wanted`, () => {
     const [view, header] = block(layouts);
-    header.makeRoom(true);
-    header.makeRoom(false);
+    header.makeRoom(PLAN.controlRoom);
+    header.makeRoom(0);
     const offered = { ...MEMBERS, name: BASE + PLAN.name, nameLength: NAME_ROOM };
     assertEquals(hex(view, 0, size), pack(offered));
   });
 
   test(`MessageHeader.makeRoom() on ${target} takes back all that a kernel wrote`, () => {
     const [view, header] = block(layouts);
-    header.makeRoom(true);
+    header.makeRoom(PLAN.controlRoom);
     const fresh = hex(view, 0, size);
     const { msg_namelen, msg_controllen, msg_flags } = layouts.msghdr.fields;
     for (const [offset] of [msg_namelen, msg_controllen, msg_flags]) {
       view.setUint32(offset, 0xfedc_ba98, true);
     }
     assertNotEquals(hex(view, 0, size), fresh);
-    header.makeRoom(true);
+    header.makeRoom(PLAN.controlRoom);
     assertEquals(hex(view, 0, size), fresh);
   });
 
@@ -182,7 +180,7 @@ for (const [target, layouts] of Object.entries(LAYOUTS)) {
     const memory = new Uint8Array(SIZE).fill(0xee);
     const view = new DataView(memory.buffer);
     const header = new MessageHeader(view, BASE, layouts, plan);
-    header.makeRoom(true);
+    header.makeRoom(PLAN.controlRoom);
     header.setDestination(bytes("name"));
     header.setData(240, 16);
     const touched = (i: number) =>
@@ -216,7 +214,7 @@ for (const target of ["Linux x86_64", "Linux aarch64"]) {
 
   test(`MessageHeader on ${target} clears the upper halves of its lengths, which musl never reads`, () => {
     const [view, header] = block(LAYOUTS[target]!, PLAN, 0xff);
-    header.makeRoom(true);
+    header.makeRoom(PLAN.controlRoom);
     const { msg_iovlen, msg_controllen } = LAYOUTS[target]!.msghdr.fields;
     assertEquals(hex(view, msg_iovlen[0], 8), le(1, 8));
     assertEquals(hex(view, msg_controllen[0], 8), le(32, 8));

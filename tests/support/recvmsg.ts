@@ -35,7 +35,7 @@ export function recvmsg(fd: number, flags = 0, dataRoom = 64): Received {
   const view = new DataView(memory.buffer);
   const plan = { header: 0, iovec, name, control, controlRoom, data, dataRoom };
   const header = new MessageHeader(view, runtime.addressOf(memory), abi.layouts, plan);
-  header.makeRoom(true);
+  header.makeRoom(controlRoom);
   let result;
   do result = libc.recvmsg(fd, memory, flags); while (result === -1 && again("recvmsg"));
   if (result === -1) result = negatedErrno;
