@@ -24,27 +24,56 @@ export {
   sameAddress,
   type UnnamedAddress,
 } from "./src/address.ts";
+export type { AncillaryOptions, FdLike } from "./src/ancillary.ts";
+export type { AllowedPeers, AuthorizePeer } from "./src/authorize.ts";
 export { type BatchOptions, type BatchResult, ReceiveBatch, SendBatch } from "./src/batch.ts";
-export type { PeerCredentials } from "./src/credentials.ts";
-export { type BindOptions, type ReceivedInto, UnixDatagram } from "./src/datagram.ts";
+export {
+  type Credentials,
+  peerCredentials,
+  peerGroups,
+  peerPidfd,
+  peerSecurityContext,
+  type SocketLike,
+} from "./src/credentials.ts";
+export {
+  type BindOptions,
+  type ReceivedInto,
+  type SendMessageToOptions,
+  type SendMessageToSyncOptions,
+  type ToOption,
+  UnixDatagram,
+} from "./src/datagram.ts";
 export { UnixSocketError, type UnixSocketErrorInit } from "./src/errors.ts";
-export { Fd, type OpenMode } from "./src/fd.ts";
+export { Fd, type FdKind, type FdStatus, type OpenMode, type Seals } from "./src/fd.ts";
 export { UnixListener } from "./src/listener.ts";
-export { Listener, type ListenOptions, type PathOptions } from "./src/listening.ts";
+export {
+  type AdoptListenerOptions,
+  Listener,
+  type ListenOptions,
+  type PathOptions,
+} from "./src/listening.ts";
 export {
   MessageSocket,
+  type ReceiveMessageOptions,
+  type ReceiveMessageSyncOptions,
   type ReceiveOptions,
   type ReceiveSyncOptions,
+  type SendMessageOptions,
+  type SendMessageSyncOptions,
   type SendOptions,
   type SizeOption,
 } from "./src/message_socket.ts";
+export type { ReceiveMessageRoom } from "./src/message_work.ts";
 export type { Message } from "./src/messages.ts";
+export { ReceivedMessage } from "./src/received_message.ts";
 export { UnixSeqpacket, UnixSeqpacketListener } from "./src/seqpacket.ts";
 export { type ShutdownHow, Socket } from "./src/socket.ts";
 export {
   type ConnectOptions,
   type ConnectSyncOptions,
   type FromOption,
+  type StreamMessageOptions,
+  type StreamMessageSyncOptions,
   UnixStream,
 } from "./src/stream.ts";
 export type { Bytes } from "./src/transfer.ts";

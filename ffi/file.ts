@@ -54,6 +54,81 @@ export function write(fd: number, data: ArrayBufferView, length: number): number
   return result === -1 ? negatedErrno : result;
 }
 
+/** Reads at a position, which the open file's own does not notice. */
+export function pread(fd: number, buffer: ArrayBufferView, length: number, at: number): number {
+  const { libc } = native();
+  let result;
+  do result = libc.pread(fd, buffer, length, BigInt(at)); while (result === -1 && again("pread"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** Writes at a position, which the open file's own does not notice. */
+export function pwrite(fd: number, data: ArrayBufferView, length: number, at: number): number {
+  const { libc } = native();
+  let result;
+  do result = libc.pwrite(fd, data, length, BigInt(at)); while (result === -1 && again("pwrite"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** Moves the position of an open file; the new one, or a negated errno. */
+export function seek(fd: number, offset: number, whence: number): number {
+  const { libc } = native();
+  let result;
+  do result = Number(libc.lseek(fd, BigInt(offset), whence)); while (
+    result === -1 && again("lseek")
+  );
+  return result === -1 ? negatedErrno : result;
+}
+
+/** Sets the length of an open file. */
+export function truncate(fd: number, length: number): number {
+  const { libc } = native();
+  let result;
+  do result = libc.ftruncate(fd, BigInt(length)); while (result === -1 && again("ftruncate"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** Blocks until an open file's data are on the disk, and what describes it if `all`. */
+export function sync(fd: number, all: boolean): number {
+  const { libc } = native();
+  let result;
+  do result = all ? libc.fsync(fd) : libc.fdatasync(fd); while (
+    result === -1 && again(all ? "fsync" : "fdatasync")
+  );
+  return result === -1 ? negatedErrno : result;
+}
+
+/** A file without a name, in memory, close-on-exec. */
+export function memfd(name: Uint8Array, sealable: boolean): number {
+  const { libc, abi } = native();
+  const { MFD_CLOEXEC, MFD_ALLOW_SEALING } = abi.linux!;
+  const path = cString(name);
+  const flags = MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0);
+  let result;
+  do result = libc.memfd_create(path, flags); while (result === -1 && again("memfd_create"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** A counter to wait for, non-blocking and close-on-exec. */
+export function eventfd(initial: number, semaphore: boolean): number {
+  const { libc, abi } = native();
+  const { EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE } = abi.linux!;
+  const flags = EFD_CLOEXEC | EFD_NONBLOCK | (semaphore ? EFD_SEMAPHORE : 0);
+  let result;
+  do result = libc.eventfd(initial, flags); while (result === -1 && again("eventfd"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** Forbids changes of a file in memory, or tells which are forbidden. */
+export function addSeals(fd: number, seals: number): number {
+  return fcntl(fd, native().abi.linux!.F_ADD_SEALS, seals);
+}
+
+/** The changes of a file in memory that are forbidden. */
+export function getSeals(fd: number): number {
+  return fcntl(fd, native().abi.linux!.F_GET_SEALS, 0);
+}
+
 /** A pipe, non-blocking and close-on-exec; 0, or a negated errno. */
 export function pipe(ends: [number, number]): number {
   const { libc, abi } = native();
@@ -161,6 +236,9 @@ export interface FileStatus {
   uid: number;
   gid: number;
   size: number;
+  links: number;
+  /** Milliseconds since 1970 of the last change of the contents. */
+  modified: number;
 }
 
 let statBuffer: DataView | undefined;
@@ -190,6 +268,9 @@ export function status(target: Uint8Array | number): FileStatus | number {
     uid: take("stx_uid"),
     gid: take("stx_gid"),
     size: take("stx_size"),
+    links: take("stx_nlink"),
+    modified: Number(statBuffer.getBigInt64(fields.stx_mtime_sec[0], true)) * 1000 +
+      Math.floor(take("stx_mtime_nsec") / 1e6),
   };
 }
 

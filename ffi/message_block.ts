@@ -15,7 +15,7 @@ export interface BlockSize {
   messages: number;
   /** Bytes of data in all, shared evenly when receiving and as it comes when sending. */
   data: number;
-  /** Bytes of control messages for each message, when receiving. */
+  /** Bytes of control messages for each message. */
   control: number;
 }
 
@@ -27,6 +27,8 @@ export class MessageBlock {
   readonly #headers: MessageHeader[] = [];
   readonly #headerSize: number;
   readonly #namesAt: number;
+  readonly #controlsAt: number;
+  readonly #controlRoom: number;
   readonly #dataAt: number;
   /** The data of all messages: what is sent is written here first. */
   readonly data: Uint8Array<ArrayBuffer>;
@@ -41,9 +43,9 @@ export class MessageBlock {
     this.#headerSize = layouts.mmsghdr!.size;
     const iovecsAt = aligned(this.#headerSize * count);
     this.#namesAt = aligned(iovecsAt + layouts.iovec.size * count);
-    const controlsAt = aligned(this.#namesAt + NAME_ROOM * count);
-    const controlRoom = aligned(size.control);
-    this.#dataAt = aligned(controlsAt + controlRoom * count);
+    this.#controlsAt = aligned(this.#namesAt + NAME_ROOM * count);
+    this.#controlRoom = aligned(size.control);
+    this.#dataAt = aligned(this.#controlsAt + this.#controlRoom * count);
     this.room = Math.floor(size.data / count);
     const buffer = new ArrayBuffer(this.#dataAt + size.data);
     this.#view = new DataView(buffer);
@@ -56,7 +58,7 @@ export class MessageBlock {
           header: i * this.#headerSize,
           iovec: iovecsAt + i * layouts.iovec.size,
           name: this.#namesAt + i * NAME_ROOM,
-          control: controlsAt + i * controlRoom,
+          control: this.#controlsAt + i * this.#controlRoom,
           controlRoom: size.control,
           data: this.#dataAt + i * this.room,
           dataRoom: this.room,
@@ -94,10 +96,42 @@ export class MessageBlock {
     return takeField(this.#view, [i * this.#headerSize + offset, width]);
   }
 
-  /** Describes message `i` for sending: a part of {@linkcode data}, and where to. */
-  describe(i: number, start: number, length: number, sockaddr: Uint8Array | null): void {
-    this.#headers[i]!.setData(this.#dataAt + start, length);
-    this.#headers[i]!.setDestination(sockaddr);
+  /** The control messages that came with message `i`, as the kernel wrote them. */
+  control(i: number): Uint8Array<ArrayBuffer> {
+    const start = this.#controlsAt + i * this.#controlRoom;
+    return this.#memory.subarray(
+      start,
+      start + Math.min(this.controlLength(i), this.#size.control),
+    );
+  }
+
+  /**
+   * Describes message `i` for sending: a part of {@linkcode data}, where to, and the control
+   * messages that go along, which are copied.
+   */
+  describe(
+    i: number,
+    start: number,
+    length: number,
+    sockaddr: Uint8Array | null,
+    control: Uint8Array | null,
+  ): void {
+    const header = this.#headers[i]!;
+    header.setData(this.#dataAt + start, length);
+    header.setDestination(sockaddr);
+    header.setControl(control?.length ?? 0);
+    if (control !== null) this.#memory.set(control, this.#controlsAt + i * this.#controlRoom);
+  }
+
+  /** sendmsg(2) of message 0; never raises SIGPIPE. How many bytes left, or a negated errno. */
+  sendOne(fd: number): number {
+    const { libc, abi } = native();
+    this.#assertAttached();
+    let result;
+    do result = libc.sendmsg(fd, this.#memory, abi.constants.MSG_NOSIGNAL); while (
+      result === -1 && again("sendmsg")
+    );
+    return result === -1 ? negatedErrno : result;
   }
 
   /**

@@ -12,6 +12,7 @@ export { onExit } from "./exit.ts";
 export { createEpoll, type Poller } from "./epoll.ts";
 export { MessageBlock } from "./message_block.ts";
 export { type BoundInode, boundInodes } from "./sock_diag.ts";
+export * as cmsg from "./cmsg.ts";
 export * as file from "./file.ts";
 export * as sockets from "./socket.ts";
 export * as sockaddr from "./sockaddr.ts";

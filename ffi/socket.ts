@@ -317,3 +317,9 @@ export function peerCredentials(fd: number, out: RawCredentials): number {
   out.gid = takeField(view, layout.fields.gid);
   return 0;
 }
+
+/** The ids of this process as the kernel stamps them on a message: the real ones. */
+export function ownCredentials(): RawCredentials {
+  const { libc } = native();
+  return { pid: libc.getpid(), uid: libc.getuid() >>> 0, gid: libc.getgid() >>> 0 };
+}

@@ -34,6 +34,7 @@ const IO_ERRNOS = [
   ...["EAGAIN", "EINTR", "EBADF", "EFAULT", "EINVAL", "ENOMEM", "ENOBUFS", "ENOTSOCK"],
   ...["ENOTCONN", "ECONNRESET", "EPIPE", "EMSGSIZE", "EISCONN", "ENOTSUP", "ECONNREFUSED"],
   ...["EPERM", "EACCES", "ENOENT", "EPROTOTYPE", "ETOOMANYREFS", "ESRCH", "EOPNOTSUPP"],
+  ...["ENFILE", "EMFILE"],
 ] as const;
 
 const PATH_ERRNOS = ["ENOTDIR", "ELOOP", "ENAMETOOLONG", "EROFS", "EIO"] as const;
@@ -87,6 +88,12 @@ export const symbols = {
   },
   // ssize_t recvmsg(int fd, struct msghdr *msg, int flags)
   recvmsg: { args: ["i32", "buffer", "i32"], result: "i32", errnos: IO_ERRNOS },
+  // ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+  sendmsg: {
+    args: ["i32", "buffer", "i32"],
+    result: "i32",
+    errnos: [...IO_ERRNOS, ...PATH_ERRNOS],
+  },
   // int sendmmsg(int fd, struct mmsghdr *msgs, unsigned n, int flags)
   sendmmsg: {
     args: ["i32", "buffer", "u32", "i32"],
@@ -118,6 +125,20 @@ export const symbols = {
   read: { args: ["i32", "buffer", "u32"], result: "i32" },
   // ssize_t write(int fd, const void *buf, size_t n)
   write: { args: ["i32", "buffer", "u32"], result: "i32" },
+  // ssize_t pread(int fd, void *buf, size_t n, off_t offset)
+  pread: { args: ["i32", "buffer", "u32", "i64"], result: "i32" },
+  // ssize_t pwrite(int fd, const void *buf, size_t n, off_t offset)
+  pwrite: { args: ["i32", "buffer", "u32", "i64"], result: "i32" },
+  // off_t lseek(int fd, off_t offset, int whence)
+  lseek: { args: ["i32", "i64", "i32"], result: "i64" },
+  // int ftruncate(int fd, off_t length)
+  ftruncate: { args: ["i32", "i64"], result: "i32" },
+  // int fsync(int fd)
+  fsync: { args: ["i32"], result: "i32" },
+  // int fdatasync(int fd)
+  fdatasync: { args: ["i32"], result: "i32", os: "linux" },
+  // int memfd_create(const char *name, unsigned flags)
+  memfd_create: { args: ["buffer", "u32"], result: "i32", os: "linux" },
   // int pipe(int fds[2]): never fails half way; pipe2 sets the flags at birth
   pipe: { args: ["buffer"], result: "i32", os: "darwin" },
   // int pipe2(int fds[2], int flags)
@@ -140,6 +161,13 @@ export const symbols = {
   statx: { args: ["i32", "buffer", "i32", "u32", "buffer"], result: "i32", os: "linux" },
   // char *getcwd(char *buf, size_t size)
   getcwd: { args: ["buffer", "u32"], result: "pointer" },
+
+  // pid_t getpid(void)
+  getpid: { args: [], result: "i32" },
+  // uid_t getuid(void)
+  getuid: { args: [], result: "i32" },
+  // gid_t getgid(void)
+  getgid: { args: [], result: "i32" },
 
   // int *__errno_location(void)
   __errno_location: { args: [], result: "pointer", os: "linux" },

@@ -100,7 +100,7 @@ export class SendBatch {
     if (this.#count === this.capacity) return false;
     if (this.#used + bytes.length > this.#dataCapacity) return false;
     this.block.data.set(bytes, this.#used);
-    this.block.describe(this.#count, this.#used, bytes.length, packed);
+    this.block.describe(this.#count, this.#used, bytes.length, packed, null);
     this.#count++;
     this.#used += bytes.length;
     if (packed !== null) this.#addressed = true;

@@ -1,29 +1,126 @@
 /**
- * Who the peer is, by the kernel's word.
+ * Who the peer is, by the kernel's word. These work on any Unix socket, also on one that the
+ * runtime or another library owns.
  * @module
  */
 
-import { checked, sockets } from "../ffi/mod.ts";
+import { checked, errnoNumber, native, refusal, sockets } from "../ffi/mod.ts";
+import { Fd } from "./fd.ts";
+import { checkFd } from "./validate.ts";
 
-/** The process at the other end, as the kernel recorded it. */
-export interface PeerCredentials {
-  /** Process id. It may have ended since, and its number been given to another process. */
+/** A process, as the kernel recorded it. */
+export interface Credentials {
+  /** Process id. The process may have ended since, and its number been given to another. */
   pid: number;
-  /** Effective user id. */
+  /** User id. */
   uid: number;
-  /** Effective group id. */
+  /** Group id. */
   gid: number;
 }
+
+/** A socket: its descriptor's number, or an object that has it as `fd`. */
+export type SocketLike = number | { readonly fd: number };
 
 /** The uid and gid that the kernel reports where it knows nobody: −1. */
 const NOBODY = 0xffff_ffff;
 
-/** SO_PEERCRED of a socket, or null where the kernel knows no peer. */
-export function readPeerCredentials(fd: number): PeerCredentials | null {
-  const credentials: PeerCredentials = { pid: 0, uid: NOBODY, gid: NOBODY };
-  checked(sockets.peerCredentials(fd, credentials), {
-    action: "Cannot read the peer's credentials",
+function fdOf(socket: SocketLike, action: string): number {
+  const fd = typeof socket === "number" ? socket : (socket as { fd?: unknown } | null)?.fd;
+  if (typeof fd !== "number") {
+    throw new TypeError("Cannot use this as a socket: expected a descriptor or a socket");
+  }
+  if (fd === -1) {
+    throw refusal("EBADF", { action, syscall: "getsockopt", detail: "the socket is closed" });
+  }
+  return checkFd(fd);
+}
+
+/**
+ * Who the peer is (SO_PEERCRED, Linux), with effective user and group: for the server's side the
+ * process that connected, for the client's the one that called listen(2), for a pair its creator. A
+ * snapshot of that moment.
+ *
+ * @param socket a descriptor number, or an object with one: any Unix socket
+ * @returns null where the kernel knows no peer: not connected, or a datagram socket that is no pair
+ * @throws {UnixSocketError} EBADF, ENOTSOCK
+ *
+ * @example The peer of a `node:net` socket, on Node.js and Deno
+ * ```ts ignore
+ * import { peerCredentials } from "@afunix/afunix";
+ *
+ * server.on("connection", (socket) => console.log(peerCredentials(socket._handle.fd)));
+ * ```
+ */
+export function peerCredentials(socket: SocketLike): Credentials | null {
+  const action = "Cannot read the peer's credentials";
+  const credentials: Credentials = { pid: 0, uid: NOBODY, gid: NOBODY };
+  checked(sockets.peerCredentials(fdOf(socket, action), credentials), {
+    action,
     syscall: "getsockopt",
   });
   return credentials.pid === 0 && credentials.uid === NOBODY ? null : credentials;
+}
+
+/** How many groups are asked for at first. */
+const FEW_GROUPS = 32;
+
+/**
+ * The supplementary groups of the peer, as of the same moment (SO_PEERGROUPS, Linux 4.13): what a
+ * look into the user database by name would only guess.
+ *
+ * @returns null where the kernel knows no peer
+ * @throws {UnixSocketError} EBADF, ENOTSOCK, ENOPROTOOPT: the kernel cannot
+ */
+export function peerGroups(socket: SocketLike): number[] | null {
+  const action = "Cannot read the peer's groups";
+  const fd = fdOf(socket, action);
+  const found = readOption(fd, native().abi.linux!.SO_PEERGROUPS, FEW_GROUPS * 4, action);
+  return found === null ? null : [...new Uint32Array(found.buffer, 0, found.length / 4)];
+}
+
+/**
+ * A pidfd of the peer (SO_PEERPIDFD, Linux 6.5): unlike a pid it never comes to mean another
+ * process. It becomes readable when the process ends, and pidfd_send_signal(2), waitid(2) and
+ * `/proc/self/fdinfo` take it.
+ *
+ * @returns null where the kernel knows no peer
+ * @throws {UnixSocketError} EBADF, ENOTSOCK, EMFILE, ENOPROTOOPT: the kernel cannot, EINVAL or ESRCH: the
+ * peer is gone (before Linux 6.16)
+ */
+export function peerPidfd(socket: SocketLike): Fd | null {
+  const action = "Cannot get a pidfd of the peer";
+  const fd = fdOf(socket, action);
+  const found = readOption(fd, native().abi.linux!.SO_PEERPIDFD, 4, action);
+  return found === null ? null : Fd.received(new Int32Array(found.buffer, 0, 1)[0]!);
+}
+
+/**
+ * The security context of the peer, of SELinux, AppArmor or whichever module the kernel runs
+ * (SO_PEERSEC).
+ *
+ * @returns null where the kernel knows no peer
+ * @throws {UnixSocketError} EBADF, ENOTSOCK, ENOPROTOOPT: no such module runs
+ */
+export function peerSecurityContext(socket: SocketLike): string | null {
+  const action = "Cannot read the peer's security context";
+  const fd = fdOf(socket, action);
+  const found = readOption(fd, native().abi.linux!.SO_PEERSEC, 256, action);
+  return found === null ? null : new TextDecoder().decode(found).replace(/\0.*$/s, "");
+}
+
+/** An option of unknown length; null where there is no peer. */
+function readOption(
+  fd: number,
+  option: number,
+  room: number,
+  action: string,
+): Uint8Array<ArrayBuffer> | null {
+  const { SOL_SOCKET } = native().abi.constants;
+  for (let size = room;; size *= 4) {
+    const value = new Uint8Array(new ArrayBuffer(size));
+    const length = sockets.getsockoptBytes(fd, SOL_SOCKET, option, value);
+    if (length === -errnoNumber("ENODATA")) return null;
+    if (length === -errnoNumber("ERANGE") && size < 2 ** 20) continue;
+    return value.subarray(0, checked(length, { action, syscall: "getsockopt" }));
+  }
 }

@@ -5,19 +5,27 @@
 
 import { checked, errnoNumber, failure, native, refusal, sockets } from "../ffi/mod.ts";
 import { type Address, type AddressLike, formatAddress, parseAddress, quote } from "./address.ts";
+import { Outgoing } from "./ancillary.ts";
 import { messagesOver } from "./byte_streams.ts";
 import { Descriptor } from "./descriptor.ts";
-import { Destinations, sendBlocking } from "./destinations.ts";
+import { type AddressedWork, Destinations, sendBlocking } from "./destinations.ts";
+import type { Fd } from "./fd.ts";
 import { type Work, wouldBlock } from "./lane.ts";
 import { type Bound, createBound, type PathOptions } from "./listening.ts";
 import {
   MessageSocket,
+  type ReceiveMessageOptions,
+  type ReceiveMessageSyncOptions,
   type ReceiveOptions,
   type ReceiveSyncOptions,
+  type SendMessageOptions,
+  type SendMessageSyncOptions,
   type SendOptions,
 } from "./message_socket.ts";
+import { sendWhole } from "./message_work.ts";
 import { type Message, sender } from "./messages.ts";
 import { spendOrTurn } from "./reactor.ts";
+import type { ReceivedMessage } from "./received_message.ts";
 import { withPeerSockaddr } from "./sockaddr_scope.ts";
 import { adoptSocket, createSocket } from "./socket.ts";
 import { type Bytes, timedOut } from "./transfer.ts";
@@ -31,6 +39,18 @@ import {
 
 /** Options of {@linkcode UnixDatagram.bind}. */
 export type BindOptions = PathOptions;
+
+/** Where a message goes. */
+export interface ToOption {
+  /** The receiver's address; without it, the peer. */
+  to?: AddressLike | undefined;
+}
+
+/** Options of {@linkcode UnixDatagram.sendMessage}. */
+export interface SendMessageToOptions extends SendMessageOptions, ToOption {}
+
+/** Options of {@linkcode UnixDatagram.sendMessageSync}. */
+export interface SendMessageToSyncOptions extends SendMessageSyncOptions, ToOption {}
 
 /** What was received into a buffer of the caller's. */
 export interface ReceivedInto {
@@ -124,7 +144,7 @@ export class UnixDatagram extends MessageSocket {
    * @throws {UnixSocketError} EBADF, ENOTSOCK, EPROTOTYPE: not a Unix datagram socket. The
    * descriptor then stays the caller's.
    */
-  static fromFd(fd: number): UnixDatagram {
+  static fromFd(fd: number | Fd): UnixDatagram {
     const adopted = adoptSocket(fd, {
       type: native().abi.constants.SOCK_DGRAM,
       what: "UnixDatagram",
@@ -216,13 +236,45 @@ export class UnixDatagram extends MessageSocket {
   }
 
   /**
+   * Sends one message with descriptors or credentials (sendmsg(2)), to the peer or to an address; see
+   * `sendMessage` of the base class. To an address it waits in turn with {@linkcode sendTo}.
+   *
+   * @throws {UnixSocketError} as the base class and `sendTo` do
+   */
+  override async sendMessage(data: Bytes, options?: SendMessageToOptions): Promise<number> {
+    if (options?.to === undefined) return await super.sendMessage(data, options);
+    const view = asBytes(data, "a message");
+    const signal = checkSignal(options);
+    const work = this.#sendingMessageTo(view, options.to, new Outgoing(options));
+    const result = this.#destinations.attempt(work);
+    if (result >= 0) await spendOrTurn();
+    else if (result !== wouldBlock() || options.dontWait) throw work.fail(result);
+    else await this.#destinations.wait(work, this.descriptor, signal, this.closing);
+    return view.byteLength;
+  }
+
+  /**
+   * {@linkcode sendMessage}, blocking the thread.
+   *
+   * @throws {UnixSocketError} as `sendMessage` does, and ETIMEDOUT
+   */
+  override sendMessageSync(data: Bytes, options?: SendMessageToSyncOptions): number {
+    if (options?.to === undefined) return super.sendMessageSync(data, options);
+    const view = asBytes(data, "a message");
+    const deadline = checkDeadline(options);
+    const work = this.#sendingMessageTo(view, options.to, new Outgoing(options));
+    sendBlocking(work, deadline, "sendmsg");
+    return view.byteLength;
+  }
+
+  /**
    * The next message, waiting while there is none (recvmsg(2)).
    *
    * @throws {UnixSocketError} ECONNRESET: the peer connected elsewhere. ESHUTDOWN: this socket has
    * ended its reading and nothing is left. EBADF: closed, also while this waited.
    */
   async receive(options?: ReceiveOptions): Promise<Message> {
-    return this.#message(await this.receiveMessage(options, false));
+    return this.#message(await this.receivePlain(options, false));
   }
 
   /**
@@ -231,17 +283,39 @@ export class UnixDatagram extends MessageSocket {
    * @throws {UnixSocketError} as `receive` does, and ETIMEDOUT
    */
   receiveSync(options?: ReceiveSyncOptions): Message {
-    return this.#message(this.receiveMessageSync(options, false));
+    return this.#message(this.receivePlainSync(options, false));
+  }
+
+  /**
+   * The next message with the descriptors and credentials that came along (recvmsg(2), MSG_CMSG_CLOEXEC),
+   * waiting while there is none. Use it only where descriptors are wanted: {@linkcode receive}
+   * never lets any in.
+   *
+   * The caller owns what it returns: take the descriptors, or close the message.
+   *
+   * @throws {UnixSocketError} as `receive` does
+   */
+  async receiveMessage(options?: ReceiveMessageOptions): Promise<ReceivedMessage> {
+    return this.#message(await this.receiveAncillary(options));
+  }
+
+  /**
+   * {@linkcode receiveMessage}, blocking the thread.
+   *
+   * @throws {UnixSocketError} as `receive` does, and ETIMEDOUT
+   */
+  receiveMessageSync(options?: ReceiveMessageSyncOptions): ReceivedMessage {
+    return this.#message(this.receiveAncillarySync(options));
   }
 
   /** {@linkcode receive} without taking the message away (MSG_PEEK). */
   async peek(options?: ReceiveOptions): Promise<Message> {
-    return this.#message(await this.receiveMessage(options, true));
+    return this.#message(await this.receivePlain(options, true));
   }
 
   /** {@linkcode peek}, blocking the thread. */
   peekSync(options?: ReceiveSyncOptions): Message {
-    return this.#message(this.receiveMessageSync(options, true));
+    return this.#message(this.receivePlainSync(options, true));
   }
 
   /**
@@ -318,6 +392,18 @@ export class UnixDatagram extends MessageSocket {
     else super.runSendSync(work, deadline, addressed);
   }
 
+  #sendingMessageTo(view: Uint8Array, to: AddressLike, outgoing: Outgoing): AddressedWork {
+    this.assertOpen("send", "sendmsg");
+    const expected = view.byteLength;
+    const work = this.#destinations.sendingBy("sendmsg", this, to, (sockaddr) => {
+      if (view.byteLength !== expected) {
+        throw new TypeError("Cannot send: the message was detached or resized while it waited");
+      }
+      return sendWhole(this.fd, view, outgoing, sockaddr);
+    });
+    return { ...work, beginWait: () => outgoing.hold(), endWait: () => outgoing.letGo() };
+  }
+
   #receivingInto(view: Uint8Array): Work & { received: ReceivedInto | null } {
     this.assertOpen("receive", "recvfrom");
     const { descriptor } = this;
@@ -345,14 +431,14 @@ export class UnixDatagram extends MessageSocket {
     return work;
   }
 
-  #message(message: Message | null): Message {
+  #message<T extends Message>(message: T | null): T {
     if (message === null) throw ended("recvmsg");
     return message;
   }
 
   async #messageOrEnd(): Promise<Message | null> {
     try {
-      return await this.receiveMessage(undefined, false);
+      return await this.receivePlain(undefined, false);
     } catch (error) {
       if (this.closed) return null;
       throw error;

@@ -44,23 +44,29 @@ export class Destinations {
 
   /** The sending of one message to an address. */
   sending(owner: object, descriptor: Descriptor, view: Uint8Array, to: AddressLike): AddressedWork {
-    const { address, packed, key } = this.#find(to);
     const expected = view.byteLength;
-    const send = (sockaddr: Uint8Array) =>
-      sockets.sendto(descriptor.fd, view, expected, 0, sockaddr);
+    return this.sendingBy("sendto", owner, to, (sockaddr) => {
+      if (view.byteLength !== expected) throw resized();
+      return sockets.sendto(descriptor.fd, view, expected, 0, sockaddr);
+    });
+  }
+
+  /** The same, by a call of another kind. */
+  sendingBy(
+    syscall: string,
+    owner: object,
+    to: AddressLike,
+    send: (sockaddr: Uint8Array) => number,
+  ): AddressedWork {
+    const { address, packed, key } = this.#find(to);
     return {
       key,
       owner,
-      attempt() {
-        if (view.byteLength !== expected) {
-          throw new TypeError("Cannot send: the message was detached or resized while it waited");
-        }
-        return packed === null ? withPeerSockaddr(address, send) : send(packed);
-      },
+      attempt: () => packed === null ? withPeerSockaddr(address, send) : send(packed),
       fail: (negated, detail) =>
         failure(negated, {
           action: `Cannot send to ${quote(address)}`,
-          syscall: "sendto",
+          syscall,
           address: formatAddress(address),
           detail,
         }),
@@ -82,6 +88,20 @@ export class Destinations {
    * the signal; `closing` ends the wait when the socket closes.
    */
   async wait(
+    work: AddressedWork,
+    descriptor: Descriptor,
+    signal: AbortSignal | undefined,
+    closing: AbortSignal,
+  ): Promise<void> {
+    work.beginWait?.();
+    try {
+      await this.#waitInLine(work, descriptor, signal, closing);
+    } finally {
+      work.endWait?.();
+    }
+  }
+
+  async #waitInLine(
     work: AddressedWork,
     descriptor: Descriptor,
     signal: AbortSignal | undefined,
@@ -155,6 +175,10 @@ export function sendBlocking(work: Work, deadline: number, syscall: string): voi
     if (result !== wouldBlock()) throw work.fail(result);
     if (!backoff.block(deadline)) throw timedOut("Cannot send", syscall);
   }
+}
+
+function resized(): TypeError {
+  return new TypeError("Cannot send: the message was detached or resized while it waited");
 }
 
 function closed(work: Work, closing: AbortSignal): unknown {

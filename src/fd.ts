@@ -3,12 +3,14 @@
  * @module
  */
 
-import { checked, file, native, refusal } from "../ffi/mod.ts";
+import { checked, errnoNumber, file, native, refusal, sockets } from "../ffi/mod.ts";
 import { formatAddress, pathBytes, pathnameAddress, quote } from "./address.ts";
 import { readableOver, writableOver } from "./byte_streams.ts";
 import { closeWithOwner, Descriptor } from "./descriptor.ts";
+import { spendOrTurn } from "./reactor.ts";
 import { assertOpen, type ByteCalls, type Bytes, Transfers } from "./transfer.ts";
 import {
+  asBytes,
   type AsyncOptions,
   checkFd,
   checkInteger,
@@ -22,6 +24,55 @@ const calls: ByteCalls = { ...file, readName: "read", writeName: "write" };
 
 /** How to open a file. */
 export type OpenMode = "read" | "write" | "read-write" | "append";
+
+/**
+ * What is behind a descriptor. `"anonymous"` is what has no place in a file system: epoll sets,
+ * eventfds, pidfds and the like.
+ */
+export type FdKind =
+  | "file"
+  | "directory"
+  | "pipe"
+  | "socket"
+  | "character-device"
+  | "block-device"
+  | "symlink"
+  | "anonymous";
+
+/** The state of what is behind a descriptor (statx(2)). */
+export interface FdStatus {
+  /** What it is. */
+  kind: FdKind;
+  /** Its length in bytes; 0 where that means nothing. */
+  size: number;
+  /** Its permissions, from 0 to 0o7777. */
+  permissions: number;
+  /** The owner's user id. */
+  uid: number;
+  /** The owner's group id. */
+  gid: number;
+  /** How many names it has; 0 for a file in memory, or one that was removed. */
+  links: number;
+  /** When its contents were last changed. */
+  modified: Date;
+  /** Device and inode: equal for two descriptors of one file. */
+  identity: string;
+}
+
+/** Which changes of a file in memory are forbidden. */
+export interface Seals {
+  /** It cannot become shorter (F_SEAL_SHRINK). */
+  shrink?: boolean | undefined;
+  /** It cannot become longer (F_SEAL_GROW). */
+  grow?: boolean | undefined;
+  /** Its bytes cannot change (F_SEAL_WRITE). */
+  write?: boolean | undefined;
+  /** No further seal can be added (F_SEAL_SEAL). */
+  seal?: boolean | undefined;
+}
+
+/** The largest position in a file that a number holds exactly. */
+const LAST_POSITION = Number.MAX_SAFE_INTEGER;
 
 /**
  * An owned descriptor: closed exactly once, at {@linkcode close}, at the end of a `using` scope, or
@@ -43,6 +94,8 @@ export type OpenMode = "read" | "write" | "read-write" | "append";
 export class Fd implements Disposable {
   readonly #descriptor: Descriptor;
   readonly #transfers: Transfers;
+  /** Whether its open file may still be in blocking mode. */
+  #perhapsBlocking = false;
 
   private constructor(fd: number) {
     this.#descriptor = new Descriptor(fd);
@@ -67,11 +120,60 @@ export class Fd implements Disposable {
   }
 
   /**
+   * Owns a descriptor that the kernel made for us, close-on-exec. Its open file may be another
+   * process's too, and stays in the mode that this one chose until something is read or written.
+   * @ignore
+   */
+  static received(fd: number): Fd {
+    const owner = new Fd(fd);
+    owner.#perhapsBlocking = true;
+    return owner;
+  }
+
+  /**
+   * A file without a name that lives in memory (memfd_create(2), Linux).
+   *
+   * @param name what `/proc` shows, at most 249 bytes of UTF-8
+   * @param options `sealable` allows {@linkcode addSeals}
+   * @throws {UnixSocketError} EINVAL: the name is too long. EMFILE, ENFILE, ENOMEM
+   */
+  static memfd(name: string, options?: { sealable?: boolean | undefined }): Fd {
+    if (typeof name !== "string" || name.includes("\0")) {
+      throw new TypeError("Cannot use this as a name: expected a string without a NUL");
+    }
+    checkOptions(options);
+    const sealable = checkFlag(options?.sealable, "sealable");
+    const made = file.memfd(new TextEncoder().encode(name), sealable);
+    return new Fd(checked(made, { action: "Cannot create a memfd", syscall: "memfd_create" }));
+  }
+
+  /**
+   * A counter that can be waited for (eventfd(2), Linux): writing eight bytes adds them, as an
+   * unsigned integer in the machine's byte order; reading eight gets the sum and clears it, and waits
+   * while it is zero.
+   *
+   * @param initial from 0 to 2³² − 1
+   * @param options `semaphore`: reading gets 1 and takes 1 away
+   * @throws {UnixSocketError} EMFILE, ENFILE, ENOMEM
+   */
+  static eventfd(
+    // deno-lint-ignore default-param-last -- what follows is a bag of options
+    initial = 0,
+    options?: { semaphore?: boolean | undefined },
+  ): Fd {
+    checkInteger(initial, "a count", 0, 0xffff_ffff);
+    checkOptions(options);
+    const made = file.eventfd(initial, checkFlag(options?.semaphore, "semaphore"));
+    return new Fd(checked(made, { action: "Cannot create an eventfd", syscall: "eventfd2" }));
+  }
+
+  /**
    * Opens a file (open(2)).
    *
    * @param path a path, or its bytes
    * @param mode `"read"`, `"write"` (made if absent, emptied), `"read-write"` (made if absent) or
-   * `"append"` (made if absent)
+   * `"append"` (made if absent); or the flags of open(2) as a number, to which O_CLOEXEC and
+   * O_NONBLOCK are added
    * @param options `permissions` of a file that is made, less the umask; 0o666 without it
    * @throws {UnixSocketError} ENOENT, EACCES, EISDIR, EMFILE, EINVAL for an empty path or one with
    * a NUL, …
@@ -79,13 +181,14 @@ export class Fd implements Disposable {
   static open(
     path: string | Uint8Array,
     // deno-lint-ignore default-param-last -- what follows is a bag of options
-    mode: OpenMode = "read",
+    mode: OpenMode | number = "read",
     options?: { permissions?: number | undefined },
   ): Fd {
     if (typeof path !== "string" && !(path instanceof Uint8Array)) {
       throw new TypeError("Cannot use this as a path: expected a string or Uint8Array");
     }
-    checkWord(mode, "a mode of opening", ["read", "write", "read-write", "append"]);
+    if (typeof mode === "number") checkInteger(mode, "flags of open(2)", 0, 0x7fff_ffff);
+    else checkWord(mode, "a mode of opening", ["read", "write", "read-write", "append"]);
     checkOptions(options);
     const address = pathnameAddress(
       typeof path === "string" ? pathBytes({ kind: "pathname", path }) : path,
@@ -98,7 +201,7 @@ export class Fd implements Disposable {
     }
     const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_APPEND, O_NONBLOCK } =
       native().abi.constants;
-    const flags = {
+    const flags = typeof mode === "number" ? mode : {
       "read": O_RDONLY,
       "write": O_WRONLY | O_CREAT | O_TRUNC,
       "read-write": O_RDWR | O_CREAT,
@@ -156,7 +259,7 @@ export class Fd implements Disposable {
     buffer: Bytes,
     options?: AsyncOptions,
   ): Promise<number | null> {
-    return this.#transfers.read(buffer, options);
+    return this.#ready().read(buffer, options);
   }
 
   /**
@@ -165,7 +268,7 @@ export class Fd implements Disposable {
    * @throws {UnixSocketError} as `read` does, and ETIMEDOUT
    */
   readSync(buffer: Bytes, options?: SyncOptions): number | null {
-    return this.#transfers.readSync(buffer, options);
+    return this.#ready().readSync(buffer, options);
   }
 
   /**
@@ -175,7 +278,7 @@ export class Fd implements Disposable {
    * @throws {UnixSocketError} EPIPE, EBADF once closed or not open for writing, ENOSPC, …
    */
   write(data: Bytes, options?: AsyncOptions): Promise<number> {
-    return this.#transfers.write(data, options);
+    return this.#ready().write(data, options);
   }
 
   /**
@@ -184,7 +287,7 @@ export class Fd implements Disposable {
    * @throws {UnixSocketError} as `write` does, and ETIMEDOUT
    */
   writeSync(data: Bytes, options?: SyncOptions): number {
-    return this.#transfers.writeSync(data, options);
+    return this.#ready().writeSync(data, options);
   }
 
   /**
@@ -193,7 +296,7 @@ export class Fd implements Disposable {
    * @throws {UnixSocketError} as `write` does; `bytesTransferred` says how far it came
    */
   writeAll(data: Bytes, options?: AsyncOptions): Promise<void> {
-    return this.#transfers.writeAll(data, options);
+    return this.#ready().writeAll(data, options);
   }
 
   /**
@@ -202,7 +305,7 @@ export class Fd implements Disposable {
    * @throws {UnixSocketError} as `write` does, and ETIMEDOUT; `bytesTransferred` says how far it came
    */
   writeAllSync(data: Bytes, options?: SyncOptions): void {
-    return this.#transfers.writeAllSync(data, options);
+    return this.#ready().writeAllSync(data, options);
   }
 
   /**
@@ -220,6 +323,155 @@ export class Fd implements Disposable {
     const close = () => this.close();
     const write = (chunk: Uint8Array, signal: AbortSignal) => this.writeAll(chunk, { signal });
     return writableOver(write, close, close, close);
+  }
+
+  /**
+   * Reads at a position, whatever the open file's own is (pread(2)). Never waits: for files, not for
+   * pipes or sockets.
+   *
+   * @param at bytes from the beginning
+   * @returns the number of bytes, fewer than there is room for at the end; null at the end
+   * @throws {UnixSocketError} EBADF, ESPIPE: it has no positions, EISDIR, EIO
+   */
+  preadSync(buffer: Bytes, at: number): number | null {
+    const view = asBytes(buffer, "a buffer to read into");
+    checkInteger(at, "a position", 0, LAST_POSITION);
+    const length = Math.min(view.byteLength, sockets.MOST_BYTES);
+    const count = this.#call("read", "pread", (fd) => file.pread(fd, view, length, at));
+    return count === 0 && length > 0 ? null : count;
+  }
+
+  /** {@linkcode preadSync}, whose work is done before this returns: no file is ever waited for. */
+  async pread(buffer: Bytes, at: number): Promise<number | null> {
+    const count = this.preadSync(buffer, at);
+    await spendOrTurn();
+    return count;
+  }
+
+  /**
+   * Writes at a position, whatever the open file's own is (pwrite(2)). Where it was opened to
+   * append, Linux appends all the same.
+   *
+   * @param at bytes from the beginning
+   * @returns the number of bytes taken, perhaps fewer than there are where the disk is full
+   * @throws {UnixSocketError} EBADF, ESPIPE: it has no positions, ENOSPC, EFBIG, EPERM: it is sealed
+   */
+  pwriteSync(data: Bytes, at: number): number {
+    const view = asBytes(data, "data to write");
+    checkInteger(at, "a position", 0, LAST_POSITION);
+    const length = Math.min(view.byteLength, sockets.MOST_BYTES);
+    return this.#call("write", "pwrite", (fd) => file.pwrite(fd, view, length, at));
+  }
+
+  /** {@linkcode pwriteSync}, whose work is done before this returns. */
+  async pwrite(data: Bytes, at: number): Promise<number> {
+    const count = this.pwriteSync(data, at);
+    await spendOrTurn();
+    return count;
+  }
+
+  /**
+   * Moves the position at which reading and writing go on (lseek(2)). Duplicates and other
+   * processes share it.
+   *
+   * @param offset in bytes; may be below zero for `"current"` and `"end"`
+   * @returns the new position, from the beginning
+   * @throws {UnixSocketError} EBADF, ESPIPE: it has no positions, EINVAL: before the beginning
+   */
+  seek(offset: number, from: "start" | "current" | "end" = "start"): number {
+    checkInteger(offset, "an offset", -LAST_POSITION, LAST_POSITION);
+    checkWord(from, "a base of an offset", ["start", "current", "end"]);
+    const whence = { start: 0, current: 1, end: 2 }[from];
+    return this.#call("seek", "lseek", (fd) => file.seek(fd, offset, whence));
+  }
+
+  /**
+   * Makes a file so many bytes long; new ones are zeros (ftruncate(2)).
+   *
+   * @throws {UnixSocketError} EBADF, EINVAL: not a file, or not open for writing, EFBIG, EPERM: it is
+   * sealed
+   */
+  truncate(length: number): void {
+    checkInteger(length, "a length", 0, LAST_POSITION);
+    this.#call("truncate", "ftruncate", (fd) => file.truncate(fd, length));
+  }
+
+  /**
+   * Blocks the thread until all that was written is on the disk (fsync(2)).
+   *
+   * @param options `dataOnly` leaves out what is not needed to read it again (fdatasync(2))
+   * @throws {UnixSocketError} EBADF, EIO, EINVAL: not a file
+   */
+  syncSync(options?: { dataOnly?: boolean | undefined }): void {
+    checkOptions(options);
+    const all = !checkFlag(options?.dataOnly, "dataOnly");
+    this.#call("sync", all ? "fsync" : "fdatasync", (fd) => file.sync(fd, all));
+  }
+
+  /** {@linkcode syncSync}; it blocks the thread too, and is for code that expects a promise. */
+  async sync(options?: { dataOnly?: boolean | undefined }): Promise<void> {
+    this.syncSync(options);
+    await spendOrTurn();
+  }
+
+  /**
+   * What is behind it, its size, owner and permissions (statx(2)).
+   *
+   * @throws {UnixSocketError} EBADF once closed
+   */
+  stat(): FdStatus {
+    assertOpen(this.#descriptor, "Cannot get the status", "statx");
+    const status = file.status(this.fd);
+    if (typeof status === "number") {
+      checked(status, { action: "Cannot get the status", syscall: "statx" });
+      throw new TypeError("unreachable");
+    }
+    const { mode, size, uid, gid, links, identity } = status;
+    const modified = new Date(status.modified);
+    return {
+      kind: kindOf(mode),
+      size,
+      permissions: mode & 0o7777,
+      uid,
+      gid,
+      links,
+      modified,
+      identity,
+    };
+  }
+
+  /**
+   * What is behind it.
+   *
+   * @throws {UnixSocketError} EBADF once closed
+   */
+  get kind(): FdKind {
+    return this.stat().kind;
+  }
+
+  /**
+   * Forbids changes of a file in memory for ever, whoever holds it (fcntl(2) F_ADD_SEALS): a receiver
+   * that finds them can map it without fear.
+   *
+   * @throws {UnixSocketError} EBADF; EPERM: sealed against it, or not made with `sealable`; EINVAL: no
+   * memfd; EBUSY: it is mapped for writing
+   */
+  addSeals(seals: Seals): void {
+    checkOptions(seals);
+    let bits = 0;
+    for (const [name, bit] of sealBits()) if (checkFlag(seals[name], name)) bits |= bit;
+    this.#call("seal", "fcntl", (fd) => file.addSeals(fd, bits));
+  }
+
+  /**
+   * Which changes are forbidden (fcntl(2) F_GET_SEALS).
+   *
+   * @throws {UnixSocketError} EBADF, EINVAL: no file in memory
+   */
+  get seals(): Required<Seals> {
+    const bits = this.#call("read the seals", "fcntl", (fd) => file.getSeals(fd));
+    const has = ([name, bit]: [keyof Seals, number]) => [name, (bits & bit) !== 0];
+    return Object.fromEntries(sealBits().map(has)) as Required<Seals>;
   }
 
   /**
@@ -253,4 +505,62 @@ export class Fd implements Disposable {
   [Symbol.dispose](): void {
     this.close();
   }
+
+  /** The transfers, after making the open file non-blocking if it may not be. */
+  #ready(): Transfers {
+    if (this.#perhapsBlocking && !this.closed) {
+      this.#perhapsBlocking = false;
+      // A path that was only named (O_PATH) has no flags to set: reading tells.
+      const result = file.prepareDescriptor(this.fd);
+      if (result !== -errnoNumber("EBADF")) {
+        checked(result, { action: "Cannot use this descriptor", syscall: "fcntl" });
+      }
+    }
+    return this.#transfers;
+  }
+
+  /** One call on the open descriptor that never waits. */
+  #call(action: string, syscall: string, call: (fd: number) => number): number {
+    assertOpen(this.#descriptor, `Cannot ${action}`, syscall);
+    return checked(call(this.fd), { action: `Cannot ${action}`, syscall });
+  }
+}
+
+function checkFlag(value: unknown, what: string): boolean {
+  if (value === undefined) return false;
+  if (typeof value === "boolean") return value;
+  throw new TypeError(`Cannot use this as ${what}: expected true or false`);
+}
+
+function kindOf(mode: number): FdKind {
+  const { S_IFMT, S_IFREG, S_IFDIR, S_IFIFO, S_IFSOCK, S_IFCHR, S_IFBLK, S_IFLNK } =
+    native().abi.constants;
+  switch (mode & S_IFMT) {
+    case S_IFREG:
+      return "file";
+    case S_IFDIR:
+      return "directory";
+    case S_IFIFO:
+      return "pipe";
+    case S_IFSOCK:
+      return "socket";
+    case S_IFCHR:
+      return "character-device";
+    case S_IFBLK:
+      return "block-device";
+    case S_IFLNK:
+      return "symlink";
+    default:
+      return "anonymous";
+  }
+}
+
+function sealBits(): [keyof Seals, number][] {
+  const { F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE, F_SEAL_SEAL } = native().abi.linux!;
+  return [
+    ["shrink", F_SEAL_SHRINK],
+    ["grow", F_SEAL_GROW],
+    ["write", F_SEAL_WRITE],
+    ["seal", F_SEAL_SEAL],
+  ];
 }

@@ -17,6 +17,10 @@ export interface Work {
   fail(negated: number, detail?: string): unknown;
   /** How far work in many steps has come; absent for work in one. */
   progress?(): number;
+  /** Called before the work begins to wait without blocking; what it throws ends the work. */
+  beginWait?(): void;
+  /** Called when work that waited is over, however it ended. */
+  endWait?(): void;
   /** What must not be collected while this waits: the object whose method was called. */
   readonly owner: object;
 }
@@ -150,6 +154,7 @@ export class Lane {
 
   #wait(work: Work, signal: AbortSignal | undefined): Promise<number> {
     this.#host.enroll();
+    work.beginWait?.();
     return new Promise<number>((resolve, reject) => {
       const waiter = new Waiter(work, resolve, reject);
       waiter.previous = this.#last;
@@ -176,6 +181,7 @@ export class Lane {
     if (next === null) this.#last = previous;
     else next.previous = previous;
     waiter.stopListening?.();
+    waiter.work.endWait?.();
     this.#host.waitChanged(-1);
   }
 

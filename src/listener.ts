@@ -5,7 +5,9 @@
 
 import { native } from "../ffi/mod.ts";
 import type { AddressLike } from "./address.ts";
+import type { Fd } from "./fd.ts";
 import {
+  type AdoptListenerOptions,
   adoptListening,
   type Bound,
   createListening,
@@ -62,11 +64,8 @@ export class UnixListener extends Listener<UnixStream> {
    * @throws {UnixSocketError} EBADF, ENOTSOCK, EPROTOTYPE: not a Unix stream socket, EINVAL: it does
    * not listen. The descriptor then stays the caller's.
    */
-  static fromFd(fd: number): UnixListener {
+  static fromFd(fd: number | Fd, options?: AdoptListenerOptions): UnixListener {
     const type = native().abi.constants.SOCK_STREAM;
-    return new UnixListener({
-      descriptor: adoptListening(fd, type, "UnixListener"),
-      localAddr: null,
-    });
+    return new UnixListener(adoptListening(fd, type, "UnixListener", options));
   }
 }

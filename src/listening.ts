@@ -3,11 +3,21 @@
  * @module
  */
 
-import { checked, errnoNumber, failure, native, sockets, UnixSocketError } from "../ffi/mod.ts";
+import {
+  checked,
+  errnoNumber,
+  failure,
+  file,
+  native,
+  sockets,
+  UnixSocketError,
+} from "../ffi/mod.ts";
 import { type Address, type AddressLike, formatAddress, parseAddress, quote } from "./address.ts";
+import { type AllowedPeers, type AuthorizePeer, type Gate, gateOf } from "./authorize.ts";
 import { bindSocket, removePath } from "./binding.ts";
 import { Descriptor } from "./descriptor.ts";
-import { type Work, wouldBlock } from "./lane.ts";
+import type { Fd } from "./fd.ts";
+import { type Work, wouldBlock, YIELD } from "./lane.ts";
 import { Backoff, sleep } from "./pause.ts";
 import { adoptSocket, createSocket, Socket } from "./socket.ts";
 import { timedOut } from "./transfer.ts";
@@ -51,12 +61,21 @@ export interface ListenOptions extends PathOptions {
    * `net.core.somaxconn`. Without it, as many as it allows. Beyond, connecting has to wait.
    */
   backlog?: number | undefined;
+  /**
+   * Who may connect: lists of user and group ids, or a function that decides by the peer's
+   * credentials (SO_PEERCRED). A connection that fails this is closed before `accept` returns it, and
+   * counted in `refused`; what it had sent is gone. The only guard of an abstract name, which has no
+   * permissions.
+   */
+  authorize?: AllowedPeers | AuthorizePeer | undefined;
 }
 
 /** A descriptor that was bound, and its address where it is known. */
 export interface Bound {
   descriptor: Descriptor;
   localAddr: Address | null;
+  /** Who may connect; absent for everybody. */
+  gate?: Gate | null;
 }
 
 /** Makes a socket of a type and binds it. Nothing is left open when it throws. */
@@ -101,18 +120,31 @@ export function createListening(
   checkOptions(options);
   const { SOMAXCONN } = native().abi.constants;
   const backlog = checkInteger(ifAbsent(options?.backlog, SOMAXCONN), "a backlog", 0, 0x7fff_ffff);
-  return createBound(type, address, options, (descriptor, parsed) => {
+  const gate = gateOf(options?.authorize);
+  const bound = createBound(type, address, options, (descriptor, parsed) => {
     checked(sockets.listen(descriptor.fd, backlog), {
       action: `Cannot listen on ${quote(parsed)}`,
       syscall: "listen",
       address: formatAddress(parsed),
     });
   });
+  return { ...bound, gate };
 }
 
+/** Options of taking over a descriptor that listens. */
+export type AdoptListenerOptions = Pick<ListenOptions, "authorize">;
+
 /** Takes over a descriptor that listens. On an error it stays the caller's. */
-export function adoptListening(fd: number, type: number, what: string): Descriptor {
-  return new Descriptor(adoptSocket(fd, { type, what, listening: true }));
+export function adoptListening(
+  fd: number | Fd,
+  type: number,
+  what: string,
+  options: AdoptListenerOptions | undefined,
+): Bound {
+  checkOptions(options);
+  const gate = gateOf(options?.authorize);
+  const descriptor = new Descriptor(adoptSocket(fd, { type, what, listening: true }));
+  return { descriptor, localAddr: null, gate };
 }
 
 /** What may be over in a moment: an iteration waits and goes on. */
@@ -124,17 +156,28 @@ const LAST_PAUSE = 1000;
 
 const ACCEPTING = "Cannot accept a connection";
 
+/** How many connections one attempt refuses before it lets others have a turn. */
+const MOST_REFUSALS = 32;
+
 /** The base of the listeners. */
 export abstract class Listener<Connection> extends Socket {
   readonly #wrap: (fd: number, localAddr: Address) => Connection;
+  readonly #gate: Gate | null;
+  #refused = 0;
 
   /** @ignore */
   protected constructor(
-    { descriptor, localAddr }: Bound,
+    { descriptor, localAddr, gate }: Bound,
     wrap: (fd: number, localAddr: Address) => Connection,
   ) {
     super(descriptor, localAddr);
     this.#wrap = wrap;
+    this.#gate = gate ?? null;
+  }
+
+  /** How many connections were closed because `authorize` did not allow their peer. */
+  get refused(): number {
+    return this.#refused;
   }
 
   /** The address it listens on; the same as `localAddr`. */
@@ -207,14 +250,33 @@ export abstract class Listener<Connection> extends Socket {
     const { descriptor } = this;
     return {
       owner: this,
-      attempt() {
-        const result = sockets.accept(descriptor.fd);
-        // A listener that was shut down says "would block" for ever, and that it is readable.
-        const ended = result === wouldBlock() && sockets.hasReadEnded(descriptor.fd);
-        return ended ? -errnoNumber("EINVAL") : result;
+      attempt: () => {
+        for (let refusals = 0; refusals < MOST_REFUSALS; refusals++) {
+          const result = sockets.accept(descriptor.fd);
+          // A listener that was shut down says "would block" for ever, and that it is readable.
+          const ended = result === wouldBlock() && sockets.hasReadEnded(descriptor.fd);
+          if (ended) return -errnoNumber("EINVAL");
+          if (result < 0 || this.#lets(result)) return result;
+        }
+        return YIELD;
       },
       fail: (negated, detail) =>
         failure(negated, { action: ACCEPTING, syscall: "accept4", detail }),
     };
+  }
+
+  /** Whether the peer of a connection may stay; closes it otherwise. */
+  #lets(fd: number): boolean {
+    if (this.#gate === null) return true;
+    let allowed = false;
+    try {
+      allowed = this.#gate(fd);
+    } finally {
+      if (!allowed) {
+        file.close(fd);
+        this.#refused++;
+      }
+    }
+    return allowed;
   }
 }

@@ -5,11 +5,14 @@
 
 import { failure, native, sockets } from "../ffi/mod.ts";
 import type { Address } from "./address.ts";
+import { type AncillaryOptions, Outgoing } from "./ancillary.ts";
 import { batchesOf, type BatchResult, ReceiveBatch, SendBatch } from "./batch.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { type Work, wouldBlock, YIELD } from "./lane.ts";
 import { checkSize, type Message, receiveOne } from "./messages.ts";
+import { checkRoom, type ReceiveMessageRoom, receiveWhole, sendWhole } from "./message_work.ts";
 import { spendOrTurn } from "./reactor.ts";
+import type { ReceivedMessage } from "./received_message.ts";
 import { Socket } from "./socket.ts";
 import { type Bytes, timedOut } from "./transfer.ts";
 import {
@@ -41,12 +44,24 @@ export interface ReceiveOptions extends AsyncOptions, SizeOption {}
 /** Options of receiving while blocking the thread. */
 export interface ReceiveSyncOptions extends SyncOptions, SizeOption {}
 
+/** Options of sending a message with what goes along. */
+export interface SendMessageOptions extends SendOptions, AncillaryOptions {}
+
+/** Options of sending a message with what goes along, while blocking the thread. */
+export interface SendMessageSyncOptions extends SyncOptions, AncillaryOptions {}
+
+/** Options of receiving a message with what came along. */
+export interface ReceiveMessageOptions extends AsyncOptions, ReceiveMessageRoom {}
+
+/** Options of receiving a message with what came along, while blocking the thread. */
+export interface ReceiveMessageSyncOptions extends SyncOptions, ReceiveMessageRoom {}
+
 /** How many calls one batch makes before it lets others have a turn. */
 const MOST_CALLS = 16;
 
 /** A receipt, and where its message ends up. */
-interface Receipt extends Work {
-  message: Message | null;
+interface Receipt<Received> extends Work {
+  message: Received | null;
 }
 
 /** The base of the sockets that keep messages apart. */
@@ -88,6 +103,47 @@ export abstract class MessageSocket extends Socket {
     const deadline = checkDeadline(options);
     const expired = () => timedOut("Cannot send", "send");
     this.descriptor.writing.runSync(this.#sending(view), deadline, expired);
+  }
+
+  /**
+   * Sends one message to the peer with descriptors or credentials (sendmsg(2)); else as
+   * {@linkcode send}. An empty message carries them too.
+   *
+   * The descriptors are duplicated if this has to wait, so that they may be closed as soon as the
+   * call has returned.
+   *
+   * @returns the number of bytes: all of them
+   * @throws {RangeError|TypeError} more than 253 descriptors, or what is none
+   * @throws {UnixSocketError} as `send` does, and: EBADF: a descriptor that is not open; nothing was
+   * sent. EPERM: ids that this process may not claim, or a receiver that takes no descriptors. ESRCH:
+   * no such process. EINVAL: a descriptor that cannot be sent, of io_uring. ETOOMANYREFS: too many are
+   * under way, unread. EMFILE: no duplicate could be made.
+   */
+  async sendMessage(data: Bytes, options?: SendMessageOptions): Promise<number> {
+    const view = asBytes(data, "a message");
+    const signal = checkSignal(options);
+    const work = this.#sendingMessage(view, new Outgoing(options));
+    if (options?.dontWait) {
+      this.#once(work);
+      await spendOrTurn();
+    } else {
+      const result = this.descriptor.writing.run(work, signal);
+      if (typeof result !== "number") await result;
+    }
+    return view.byteLength;
+  }
+
+  /**
+   * {@linkcode sendMessage}, blocking the thread.
+   *
+   * @throws {UnixSocketError} as `sendMessage` does, and ETIMEDOUT
+   */
+  sendMessageSync(data: Bytes, options?: SendMessageSyncOptions): number {
+    const view = asBytes(data, "a message");
+    const deadline = checkDeadline(options);
+    const work = this.#sendingMessage(view, new Outgoing(options));
+    this.descriptor.writing.runSync(work, deadline, () => timedOut("Cannot send", "sendmsg"));
+    return view.byteLength;
   }
 
   /**
@@ -177,24 +233,46 @@ export abstract class MessageSocket extends Socket {
   }
 
   /** @ignore */
-  protected async receiveMessage(
+  protected async receivePlain(
     options: ReceiveOptions | undefined,
     peek: boolean,
   ): Promise<Message | null> {
     const signal = checkSignal(options);
-    const work = this.#receiving(checkSize(options?.size), peek);
+    return await this.#received(this.#receiving(checkSize(options?.size), peek), signal);
+  }
+
+  /** @ignore */
+  protected receivePlainSync(
+    options: ReceiveSyncOptions | undefined,
+    peek: boolean,
+  ): Message | null {
+    const deadline = checkDeadline(options);
+    return this.#receivedSync(this.#receiving(checkSize(options?.size), peek), deadline);
+  }
+
+  /** @ignore */
+  protected async receiveAncillary(
+    options: ReceiveMessageOptions | undefined,
+  ): Promise<ReceivedMessage | null> {
+    const signal = checkSignal(options);
+    return await this.#received(this.#receivingMessage(options), signal);
+  }
+
+  /** @ignore */
+  protected receiveAncillarySync(
+    options: ReceiveMessageSyncOptions | undefined,
+  ): ReceivedMessage | null {
+    const deadline = checkDeadline(options);
+    return this.#receivedSync(this.#receivingMessage(options), deadline);
+  }
+
+  async #received<T>(work: Receipt<T>, signal: AbortSignal | undefined): Promise<T | null> {
     const result = this.descriptor.reading.run(work, signal);
     if (typeof result !== "number") await result;
     return work.message;
   }
 
-  /** @ignore */
-  protected receiveMessageSync(
-    options: ReceiveSyncOptions | undefined,
-    peek: boolean,
-  ): Message | null {
-    const deadline = checkDeadline(options);
-    const work = this.#receiving(checkSize(options?.size), peek);
+  #receivedSync<T>(work: Receipt<T>, deadline: number): T | null {
     const expired = () => timedOut("Cannot receive", "recvmsg");
     this.descriptor.reading.runSync(work, deadline, expired);
     return work.message;
@@ -267,14 +345,42 @@ export abstract class MessageSocket extends Socket {
     };
   }
 
-  #receiving(size: number, peek: boolean): Receipt {
-    this.assertOpen("receive", "recvmsg");
+  #sendingMessage(view: Uint8Array, outgoing: Outgoing): Work {
+    this.assertOpen("send", "sendmsg");
+    const { descriptor } = this;
+    const expected = view.byteLength;
+    return {
+      owner: this,
+      attempt() {
+        if (view.byteLength !== expected) {
+          throw new TypeError("Cannot send: the message was detached or resized while it waited");
+        }
+        return sendWhole(descriptor.fd, view, outgoing, null);
+      },
+      beginWait: () => outgoing.hold(),
+      endWait: () => outgoing.letGo(),
+      fail: (negated, detail) =>
+        failure(negated, { action: "Cannot send", syscall: "sendmsg", detail }),
+    };
+  }
+
+  #receiving(size: number, peek: boolean): Receipt<Message> {
     const flags = peek ? native().abi.constants.MSG_PEEK : 0;
-    const receipt: Receipt = {
+    return this.#receipt(() => receiveOne(this.fd, flags, size, this.endIsEmpty));
+  }
+
+  #receivingMessage(options: ReceiveMessageRoom | undefined): Receipt<ReceivedMessage> {
+    const { size, maxFds } = checkRoom(options);
+    return this.#receipt(() => receiveWhole(this.fd, size, maxFds, this.endIsEmpty));
+  }
+
+  #receipt<T extends object>(receive: () => T | null | number): Receipt<T> {
+    this.assertOpen("receive", "recvmsg");
+    const receipt: Receipt<T> = {
       message: null,
       owner: this,
       attempt: () => {
-        const result = receiveOne(this.fd, flags, size, this.endIsEmpty);
+        const result = receive();
         if (typeof result === "number") return this.hasEnded(result) ? 0 : result;
         receipt.message = result;
         return 0;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { MessageBlock, native, sockaddr } from "../ffi/mod.ts";
+import { cmsg, MessageBlock, native, sockaddr } from "../ffi/mod.ts";
 import { type Address, fromRawAddress, type UnnamedAddress } from "./address.ts";
 import { checkInteger } from "./validate.ts";
 
@@ -42,8 +42,10 @@ const UNNAMED: UnnamedAddress = Object.freeze({ kind: "unnamed" });
 
 let shared: MessageBlock | null = null;
 
-function blockFor(size: number): MessageBlock {
-  const make = (data: number) => new MessageBlock({ messages: 1, data, control: TIMESTAMP_ROOM });
+/** This thread's memory for one message, whose use ends before the next one's begins. */
+export function blockFor(size: number): MessageBlock {
+  const control = cmsg.fullRoom(native().abi);
+  const make = (data: number) => new MessageBlock({ messages: 1, data, control });
   // More than the usual room is given up again after the one receipt.
   if (size > DEFAULT_SIZE) return make(size);
   return shared ??= make(DEFAULT_SIZE);

@@ -7,17 +7,25 @@ import { checked, native, sockets } from "../ffi/mod.ts";
 import type { Address, AddressLike } from "./address.ts";
 import { messagesOver, writableOver } from "./byte_streams.ts";
 import { connectAsync, connectBlocking, type Connected } from "./connecting.ts";
-import { type PeerCredentials, readPeerCredentials } from "./credentials.ts";
 import { Descriptor } from "./descriptor.ts";
+import type { Fd } from "./fd.ts";
 import {
+  type AdoptListenerOptions,
   adoptListening,
   type Bound,
   createListening,
   Listener,
   type ListenOptions,
 } from "./listening.ts";
-import { MessageSocket, type ReceiveOptions, type ReceiveSyncOptions } from "./message_socket.ts";
+import {
+  MessageSocket,
+  type ReceiveMessageOptions,
+  type ReceiveMessageSyncOptions,
+  type ReceiveOptions,
+  type ReceiveSyncOptions,
+} from "./message_socket.ts";
 import type { Message } from "./messages.ts";
+import type { ReceivedMessage } from "./received_message.ts";
 import { adoptSocket } from "./socket.ts";
 import type { ConnectOptions, ConnectSyncOptions } from "./stream.ts";
 import type { Bytes } from "./transfer.ts";
@@ -109,7 +117,7 @@ export class UnixSeqpacket extends MessageSocket {
    * @throws {UnixSocketError} EBADF, ENOTSOCK, EPROTOTYPE, EINVAL: it listens. The descriptor then
    * stays the caller's.
    */
-  static fromFd(fd: number): UnixSeqpacket {
+  static fromFd(fd: number | Fd): UnixSeqpacket {
     const type = native().abi.linux!.SOCK_SEQPACKET;
     const adopted = adoptSocket(fd, {
       type,
@@ -130,24 +138,13 @@ export class UnixSeqpacket extends MessageSocket {
   }
 
   /**
-   * Who the peer is, as of connecting, listening or pairing (SO_PEERCRED, Linux).
-   *
-   * @returns null where the kernel knows no peer
-   * @throws {UnixSocketError} EBADF once closed
-   */
-  peerCredentials(): PeerCredentials | null {
-    this.assertOpen("read the peer's credentials", "getsockopt");
-    return readPeerCredentials(this.fd);
-  }
-
-  /**
    * The next record, waiting while there is none (recvmsg(2)); null at the end.
    *
    * @throws {UnixSocketError} ECONNRESET: the peer closed without receiving all that was sent to it
    * (once; null follows). EBADF: closed, also while this waited.
    */
   receive(options?: ReceiveOptions): Promise<Message | null> {
-    return this.receiveMessage(options, false);
+    return this.receivePlain(options, false);
   }
 
   /**
@@ -156,17 +153,40 @@ export class UnixSeqpacket extends MessageSocket {
    * @throws {UnixSocketError} as `receive` does, and ETIMEDOUT
    */
   receiveSync(options?: ReceiveSyncOptions): Message | null {
-    return this.receiveMessageSync(options, false);
+    return this.receivePlainSync(options, false);
+  }
+
+  /**
+   * The next record with the descriptors and credentials that came along (recvmsg(2), MSG_CMSG_CLOEXEC),
+   * waiting while there is none; null at
+   * the end. Use it only where descriptors are wanted: {@linkcode receive}
+   * never lets any in.
+   *
+   * The caller owns what it returns: take the descriptors, or close the message.
+   *
+   * @throws {UnixSocketError} as `receive` does
+   */
+  receiveMessage(options?: ReceiveMessageOptions): Promise<ReceivedMessage | null> {
+    return this.receiveAncillary(options);
+  }
+
+  /**
+   * {@linkcode receiveMessage}, blocking the thread.
+   *
+   * @throws {UnixSocketError} as `receive` does, and ETIMEDOUT
+   */
+  receiveMessageSync(options?: ReceiveMessageSyncOptions): ReceivedMessage | null {
+    return this.receiveAncillarySync(options);
   }
 
   /** {@linkcode receive} without taking the record away (MSG_PEEK). */
   peek(options?: ReceiveOptions): Promise<Message | null> {
-    return this.receiveMessage(options, true);
+    return this.receivePlain(options, true);
   }
 
   /** {@linkcode peek}, blocking the thread. */
   peekSync(options?: ReceiveSyncOptions): Message | null {
-    return this.receiveMessageSync(options, true);
+    return this.receivePlainSync(options, true);
   }
 
   /**
@@ -279,9 +299,8 @@ export class UnixSeqpacketListener extends Listener<UnixSeqpacket> {
    * @throws {RangeError} for what is no descriptor number
    * @throws {UnixSocketError} EBADF, ENOTSOCK, EPROTOTYPE, EINVAL: it does not listen
    */
-  static fromFd(fd: number): UnixSeqpacketListener {
+  static fromFd(fd: number | Fd, options?: AdoptListenerOptions): UnixSeqpacketListener {
     const type = native().abi.linux!.SOCK_SEQPACKET;
-    const descriptor = adoptListening(fd, type, "UnixSeqpacketListener");
-    return new UnixSeqpacketListener({ descriptor, localAddr: null });
+    return new UnixSeqpacketListener(adoptListening(fd, type, "UnixSeqpacketListener", options));
   }
 }

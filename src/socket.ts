@@ -5,7 +5,15 @@
 
 import { checked, file, native, refusal, sockaddr, sockets } from "../ffi/mod.ts";
 import { type Address, formatAddress, fromRawAddress } from "./address.ts";
+import {
+  type Credentials,
+  peerCredentials,
+  peerGroups,
+  peerPidfd,
+  peerSecurityContext,
+} from "./credentials.ts";
 import { closeWithOwner, type Descriptor } from "./descriptor.ts";
+import type { Fd } from "./fd.ts";
 import { checkFd, checkInteger, checkWord } from "./validate.ts";
 
 /** Which direction to end: for reading, for writing, or both. */
@@ -121,6 +129,105 @@ export abstract class Socket implements Disposable {
   }
 
   /**
+   * Whether messages tell who sent them, in `credentials` of `receiveMessage` (SO_PASSCRED, Linux).
+   * Set it before the peer sends, on a listener before the peer connects: what was sent earlier has
+   * no credentials. Bytes of different senders on one stream are then never received together.
+   *
+   * Setting this on a socket without an address makes the kernel choose an abstract one when it
+   * connects, or when a datagram socket sends.
+   *
+   * @throws {UnixSocketError} EBADF once closed
+   */
+  get passCredentials(): boolean {
+    return this.getOption(native().abi.linux!.SO_PASSCRED, "passing of credentials") === 1;
+  }
+  set passCredentials(on: boolean) {
+    this.#setFlag(native().abi.linux!.SO_PASSCRED, on, "passing of credentials");
+  }
+
+  /**
+   * Whether messages come with a pidfd of their sender, in `pidfd` of `receiveMessage` (SO_PASSPIDFD,
+   * Linux 6.5). Gives the socket an address as {@linkcode passCredentials} does.
+   *
+   * @throws {UnixSocketError} EBADF once closed, ENOPROTOOPT: the kernel cannot
+   */
+  get passPidfd(): boolean {
+    return this.getOption(native().abi.linux!.SO_PASSPIDFD, "passing of pidfds") === 1;
+  }
+  set passPidfd(on: boolean) {
+    this.#setFlag(native().abi.linux!.SO_PASSPIDFD, on, "passing of pidfds");
+  }
+
+  /**
+   * Whether messages tell the security context of their sender (SO_PASSSEC).
+   *
+   * @throws {UnixSocketError} EBADF once closed, ENOPROTOOPT or EOPNOTSUPP: the kernel cannot
+   */
+  get passSecurityContext(): boolean {
+    const name = "passing of security contexts";
+    return this.getOption(native().abi.linux!.SO_PASSSEC, name) === 1;
+  }
+  set passSecurityContext(on: boolean) {
+    this.#setFlag(native().abi.linux!.SO_PASSSEC, on, "passing of security contexts");
+  }
+
+  /**
+   * Whether peers may send descriptors at all (SO_PASSRIGHTS, Linux 6.16): true at first. Switched
+   * off, their sending fails with EPERM; for sockets that never want any, so that nobody can park
+   * open files in the queue.
+   *
+   * @throws {UnixSocketError} EBADF once closed, ENOPROTOOPT: the kernel cannot
+   */
+  get passDescriptors(): boolean {
+    return this.getOption(native().abi.linux!.SO_PASSRIGHTS, "passing of descriptors") === 1;
+  }
+  set passDescriptors(on: boolean) {
+    this.#setFlag(native().abi.linux!.SO_PASSRIGHTS, on, "passing of descriptors");
+  }
+
+  /**
+   * Who the peer is, as of connecting, listening or pairing (SO_PEERCRED, Linux); see the function
+   * of this name.
+   *
+   * @returns null where the kernel knows no peer
+   * @throws {UnixSocketError} EBADF once closed
+   */
+  peerCredentials(): Credentials | null {
+    return peerCredentials(this);
+  }
+
+  /**
+   * The peer's supplementary groups (SO_PEERGROUPS, Linux 4.13).
+   *
+   * @returns null where the kernel knows no peer
+   * @throws {UnixSocketError} EBADF once closed, ENOPROTOOPT: the kernel cannot
+   */
+  peerGroups(): number[] | null {
+    return peerGroups(this);
+  }
+
+  /**
+   * A pidfd of the peer (SO_PEERPIDFD, Linux 6.5), to be closed by the caller.
+   *
+   * @returns null where the kernel knows no peer
+   * @throws {UnixSocketError} EBADF once closed, EMFILE, ENOPROTOOPT: the kernel cannot, EINVAL or
+   * ESRCH: the peer is gone (before Linux 6.16)
+   */
+  peerPidfd(): Fd | null {
+    return peerPidfd(this);
+  }
+
+  /**
+   * The peer's security context (SO_PEERSEC).
+   *
+   * @returns null where the kernel knows no peer
+   * @throws {UnixSocketError} EBADF once closed, ENOPROTOOPT: the kernel runs no such module
+   */
+  peerSecurityContext(): string | null {
+    return peerSecurityContext(this);
+  }
+
+  /**
    * Pending operations keep the process alive again. Sockets start this way.
    */
   ref(): this {
@@ -232,6 +339,13 @@ export abstract class Socket implements Disposable {
       syscall: "setsockopt",
     });
   }
+
+  #setFlag(name: number, on: unknown, what: string): void {
+    if (typeof on !== "boolean") {
+      throw new TypeError(`Cannot set the ${what}: expected true or false`);
+    }
+    this.setOption(name, on ? 1 : 0, what);
+  }
 }
 
 /** A new socket's descriptor number. */
@@ -257,13 +371,14 @@ export interface Wanted {
 
 /**
  * Checks that a foreign descriptor is the Unix socket that is wanted, and makes it non-blocking and
- * close-on-exec. On an error it stays as it was, and the caller's.
+ * close-on-exec; an Fd gives it away. On an error it stays as it was, and the caller's.
  *
  * @throws {UnixSocketError} EBADF, ENOTSOCK, EPROTOTYPE for another family or type, EINVAL for one
  * that listens or does not, other than wanted
  */
-export function adoptSocket(fd: number, { type, what, listening, listener }: Wanted): number {
-  checkFd(fd);
+export function adoptSocket(source: number | Fd, wanted: Wanted): number {
+  const { type, what, listening, listener } = wanted;
+  const fd = typeof source === "number" ? checkFd(source) : ownedFd(source);
   const { constants, linux } = native().abi;
   const context = { action: `Cannot use descriptor ${fd} as a ${what}`, syscall: "getsockopt" };
   const option = (name: number) =>
@@ -280,5 +395,18 @@ export function adoptSocket(fd: number, { type, what, listening, listener }: Wan
     throw refusal("EINVAL", { ...context, detail });
   }
   checked(file.prepareDescriptor(fd), { ...context, syscall: "fcntl" });
-  return fd;
+  return typeof source === "number" ? fd : source.intoFd();
+}
+
+/** The number in an object that owns it. */
+function ownedFd(source: Fd): number {
+  if (typeof source?.fd !== "number" || typeof source.intoFd !== "function") {
+    throw new TypeError("Cannot use this as a descriptor: expected a number or an Fd");
+  }
+  if (source.fd !== -1) return source.fd;
+  throw refusal("EBADF", {
+    action: "Cannot use this descriptor",
+    syscall: "getsockopt",
+    detail: "it is closed",
+  });
 }

@@ -5,13 +5,18 @@
 
 import { checked, errnoNumber, native, sockets } from "../ffi/mod.ts";
 import type { Address, AddressLike } from "./address.ts";
+import { type AncillaryOptions, Outgoing } from "./ancillary.ts";
 import { ChunkReader, readableOver, writableOver } from "./byte_streams.ts";
 import { connectAsync, connectBlocking, type Connected } from "./connecting.ts";
-import { type PeerCredentials, readPeerCredentials } from "./credentials.ts";
 import { Descriptor } from "./descriptor.ts";
+import type { Fd } from "./fd.ts";
+import type { ReceiveMessageOptions, ReceiveMessageSyncOptions } from "./message_socket.ts";
+import { type ReceiveMessageRoom, streamReceiving, streamSending } from "./message_work.ts";
+import type { ReceivedMessage } from "./received_message.ts";
 import { adoptSocket, Socket } from "./socket.ts";
-import { type ByteCalls, type Bytes, Transfers } from "./transfer.ts";
+import { type ByteCalls, type Bytes, timedOut, Transfers } from "./transfer.ts";
 import {
+  asBytes,
   type AsyncOptions,
   checkDeadline,
   checkInteger,
@@ -33,6 +38,12 @@ export interface ConnectOptions extends AsyncOptions, FromOption {}
 
 /** Options of {@linkcode UnixStream.connectSync}. */
 export interface ConnectSyncOptions extends SyncOptions, FromOption {}
+
+/** Options of {@linkcode UnixStream.sendMessage}. */
+export interface StreamMessageOptions extends AsyncOptions, AncillaryOptions {}
+
+/** Options of {@linkcode UnixStream.sendMessageSync}. */
+export interface StreamMessageSyncOptions extends SyncOptions, AncillaryOptions {}
 
 const calls: ByteCalls = {
   readName: "recv",
@@ -136,7 +147,7 @@ export class UnixStream extends Socket {
    * @throws {UnixSocketError} EBADF, ENOTSOCK, EPROTOTYPE: not a Unix stream socket, EINVAL: it
    * listens. The descriptor then stays the caller's.
    */
-  static fromFd(fd: number): UnixStream {
+  static fromFd(fd: number | Fd): UnixStream {
     const type = native().abi.constants.SOCK_STREAM;
     const adopted = adoptSocket(fd, {
       type,
@@ -164,18 +175,6 @@ export class UnixStream extends Socket {
   /** How many bytes the kernel took so far; tells how far a write came that was aborted. */
   get bytesWritten(): number {
     return this.#transfers.bytesWritten;
-  }
-
-  /**
-   * Who the peer is: for the server's side the process that connected, for the client's the one
-   * that called listen(2), for a pair its creator (SO_PEERCRED, Linux). A snapshot of that moment.
-   *
-   * @returns null where the kernel knows no peer
-   * @throws {UnixSocketError} EBADF once closed
-   */
-  peerCredentials(): PeerCredentials | null {
-    this.assertOpen("read the peer's credentials", "getsockopt");
-    return readPeerCredentials(this.fd);
   }
 
   /**
@@ -269,6 +268,85 @@ export class UnixStream extends Socket {
   }
 
   /**
+   * Writes everything, with descriptors or credentials that go along with the first byte
+   * (sendmsg(2)). It goes out whole, in turn with other writes. At least one byte has to carry
+   * descriptors.
+   *
+   * The descriptors are duplicated if this has to wait, so that they may be closed as soon as the
+   * call has returned. They leave with the first byte, and never twice: an abort or an error after
+   * that (see `bytesTransferred`) does not call them back.
+   *
+   * @returns the number of bytes: all of them
+   * @throws {RangeError|TypeError} descriptors without a byte, more than 253, or what is none
+   * @throws {UnixSocketError} as `write` does, and: EBADF: a descriptor that is not open; nothing was
+   * sent. EPERM: ids that this process may not claim, or a receiver that takes no descriptors. ESRCH:
+   * no such process. EINVAL: a descriptor that cannot be sent, of io_uring. ETOOMANYREFS: too many are
+   * under way, unread. EMFILE: no duplicate could be made.
+   *
+   * @example Give an open file to another process
+   * ```ts
+   * import { Fd, UnixStream } from "@afunix/afunix";
+   *
+   * using stream = await UnixStream.connect("/run/reader.sock");
+   * using file = Fd.open("/etc/hostname");
+   * await stream.sendMessage(new TextEncoder().encode("hostname\n"), { fds: [file] });
+   * ```
+   */
+  async sendMessage(data: Bytes, options?: StreamMessageOptions): Promise<number> {
+    const view = asBytes(data, "a message");
+    const signal = checkSignal(options);
+    const result = this.descriptor.writing.run(this.#sendingMessage(view, options), signal);
+    return typeof result === "number" ? result : await result;
+  }
+
+  /**
+   * {@linkcode sendMessage}, blocking the thread.
+   *
+   * @throws {UnixSocketError} as `sendMessage` does, and ETIMEDOUT
+   */
+  sendMessageSync(data: Bytes, options?: StreamMessageSyncOptions): number {
+    const view = asBytes(data, "a message");
+    const deadline = checkDeadline(options);
+    const work = this.#sendingMessage(view, options);
+    const expired = () => timedOut("Cannot send", "sendmsg", work.written);
+    return this.descriptor.writing.runSync(work, deadline, expired);
+  }
+
+  /**
+   * Reads what is there, with the descriptors and credentials that came along (recvmsg(2),
+   * MSG_CMSG_CLOEXEC), and waits while nothing is. Use it only where descriptors are wanted:
+   * {@linkcode read} never lets any in.
+   *
+   * A stream has no messages: this returns bytes of one or of several writes. Descriptors come with
+   * the first byte of the write that sent them, which need not be the first byte here, and no byte of
+   * a later write comes with them. The caller owns what it returns: take the descriptors, or close
+   * the message.
+   *
+   * @returns null at the end
+   * @throws {UnixSocketError} as `read` does
+   */
+  async receiveMessage(options?: ReceiveMessageOptions): Promise<ReceivedMessage | null> {
+    const signal = checkSignal(options);
+    const work = this.#receivingMessage(options);
+    const result = this.descriptor.reading.run(work, signal);
+    if (typeof result !== "number") await result;
+    return work.message;
+  }
+
+  /**
+   * {@linkcode receiveMessage}, blocking the thread.
+   *
+   * @throws {UnixSocketError} as `read` does, and ETIMEDOUT
+   */
+  receiveMessageSync(options?: ReceiveMessageSyncOptions): ReceivedMessage | null {
+    const deadline = checkDeadline(options);
+    const work = this.#receivingMessage(options);
+    const expired = () => timedOut("Cannot receive", "recvmsg");
+    this.descriptor.reading.runSync(work, deadline, expired);
+    return work.message;
+  }
+
+  /**
    * Sends one urgent byte (MSG_OOB; Linux 5.15 and later, if built with it). It stands apart from
    * the bytes in order: reads stop before its place and go on behind it, and
    * {@linkcode takeOutOfBand} gets it. A second one that comes before the first was taken makes the
@@ -354,6 +432,20 @@ export class UnixStream extends Socket {
       if (chunk === null) return;
       yield chunk;
     }
+  }
+
+  #sendingMessage(view: Uint8Array, options: AncillaryOptions | undefined) {
+    const outgoing = new Outgoing(options);
+    if (view.byteLength === 0 && outgoing.control !== null) {
+      throw new RangeError("Cannot send descriptors or credentials on a stream without a byte");
+    }
+    this.assertOpen("send", "sendmsg");
+    return streamSending(this, this.descriptor, this.#transfers, view, outgoing);
+  }
+
+  #receivingMessage(options: ReceiveMessageRoom | undefined) {
+    this.assertOpen("receive", "recvmsg");
+    return streamReceiving(this, this.descriptor, this.#transfers, options);
   }
 
   #shutdownIfOpen(how: "read" | "write"): void {

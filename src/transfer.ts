@@ -202,7 +202,8 @@ export class Transfers {
 const READ_TARGET = "a buffer to read into";
 const WRITE_SOURCE = "data to write";
 
-function changed(what: string): TypeError {
+/** The error of an operation whose buffer was taken away while it waited. */
+export function changed(what: string): TypeError {
   return new TypeError(`Cannot ${what}: its buffer was detached or shrunk while it waited`);
 }
 

@@ -2,7 +2,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { type PeerCredentials, UnixListener, UnixStream } from "../mod.ts";
+import { type Credentials, UnixListener, UnixStream } from "../mod.ts";
 import { acceptFrom, freshName, joined, python } from "./support/interop.ts";
 import {
   bytes,
@@ -23,7 +23,7 @@ const adopted = JSON.stringify(commandFor(RUNTIME, join(ROOT, "tests/programs/ad
 interface About {
   localAddr: unknown;
   remoteAddr: unknown;
-  peer: PeerCredentials;
+  peer: Credentials;
 }
 
 const unnamed = { kind: "unnamed" };

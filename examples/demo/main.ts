@@ -13,7 +13,7 @@ import { access, constants, mkdtemp, rm, stat } from "node:fs/promises";
 import { constants as os, tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import process from "node:process";
-import type { PeerCredentials } from "../../mod.ts";
+import type { Credentials } from "../../mod.ts";
 import { Child, type RuntimeName } from "./child.ts";
 import {
   clearProgress,
@@ -74,7 +74,7 @@ function interrupt(reason: NodeJS.Signals | "EPIPE"): void {
 }
 
 /** Checks the kernel's word about a peer against the process that was started. */
-function describePeer(peer: PeerCredentials | null, pid: number, runtime: RuntimeName): string {
+function describePeer(peer: Credentials | null, pid: number, runtime: RuntimeName): string {
   if (peer?.pid !== pid) {
     throw new Error(`Expected pid ${pid} (${runtime}) as a peer: ${peer?.pid}`);
   }

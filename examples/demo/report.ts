@@ -3,14 +3,14 @@
  */
 
 import process from "node:process";
-import { Fd, type PeerCredentials } from "../../mod.ts";
+import { Fd, type Credentials } from "../../mod.ts";
 
 /** One report. */
 export type Report =
   /** The server can be connected to. */
   | { event: "listening"; pid: number; runtime: string }
   /** A connection is made; the peer is what the kernel says of the other end. */
-  | { event: "connected"; pid: number; runtime: string; peer: PeerCredentials | null }
+  | { event: "connected"; pid: number; runtime: string; peer: Credentials | null }
   /** The client has so many bytes back. */
   | { event: "progress"; bytes: number }
   /** The server has sent back everything. */

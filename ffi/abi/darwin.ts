@@ -59,6 +59,12 @@ export const darwinConstants: CommonConstants = {
   POLLNVAL: 32,
   S_IFMT: 61440,
   S_IFSOCK: 49152,
+  S_IFREG: 32768,
+  S_IFDIR: 16384,
+  S_IFCHR: 8192,
+  S_IFBLK: 24576,
+  S_IFIFO: 4096,
+  S_IFLNK: 40960,
 };
 
 /** Darwin's kernel takes a sockaddr_un of up to SOCK_MAXADDRLEN (255) bytes, so 253 bytes of path. */

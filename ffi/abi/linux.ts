@@ -55,6 +55,12 @@ export const linuxCommon = {
   POLLNVAL: 32,
   S_IFMT: 61440,
   S_IFSOCK: 49152,
+  S_IFREG: 32768,
+  S_IFDIR: 16384,
+  S_IFCHR: 8192,
+  S_IFBLK: 24576,
+  S_IFIFO: 4096,
+  S_IFLNK: 40960,
 } as const;
 
 /** What only Linux has. */
@@ -109,6 +115,18 @@ export const linuxOnly = {
   // linux/aio_abi.h
   IOCB_CMD_POLL: 5,
   IOCB_FLAG_RESFD: 1,
+  // linux/memfd.h
+  MFD_CLOEXEC: 1,
+  MFD_ALLOW_SEALING: 2,
+  // sys/eventfd.h
+  EFD_SEMAPHORE: 1,
+  // linux/fcntl.h
+  F_ADD_SEALS: 1033,
+  F_GET_SEALS: 1034,
+  F_SEAL_SEAL: 1,
+  F_SEAL_SHRINK: 2,
+  F_SEAL_GROW: 4,
+  F_SEAL_WRITE: 8,
 } as const;
 
 /** The layouts that no Linux architecture changes. */
@@ -147,11 +165,14 @@ export const kernelLayouts = {
   statx: {
     size: 256,
     fields: {
+      stx_nlink: [16, 4],
       stx_uid: [20, 4],
       stx_gid: [24, 4],
       stx_mode: [28, 2],
       stx_ino: [32, 8],
       stx_size: [40, 8],
+      stx_mtime_sec: [112, 8],
+      stx_mtime_nsec: [120, 4],
       stx_dev_major: [136, 4],
       stx_dev_minor: [140, 4],
     },
