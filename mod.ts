@@ -24,7 +24,7 @@ export {
   sameAddress,
   type UnnamedAddress,
 } from "./src/address.ts";
-export type { AncillaryOptions, FdLike } from "./src/ancillary.ts";
+export type { Ancillary, AncillaryOptions, FdLike } from "./src/ancillary.ts";
 export type { AllowedPeers, AuthorizePeer } from "./src/authorize.ts";
 export { type BatchOptions, type BatchResult, ReceiveBatch, SendBatch } from "./src/batch.ts";
 export {

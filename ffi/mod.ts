@@ -11,6 +11,8 @@ export type { Watcher } from "./runtime.ts";
 export { onExit } from "./exit.ts";
 export { createEpoll, type Poller } from "./epoll.ts";
 export { MessageBlock } from "./message_block.ts";
+export { environmentVariable } from "./environment.ts";
+export { inspectNodeSocket, openNodeSocket } from "./node_socket.ts";
 export { type BoundInode, boundInodes } from "./sock_diag.ts";
 export * as cmsg from "./cmsg.ts";
 export * as file from "./file.ts";

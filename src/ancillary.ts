@@ -4,7 +4,16 @@
  * @module
  */
 
-import { checked, cmsg, file, type MessageBlock, native, refusal, sockets } from "../ffi/mod.ts";
+import {
+  checked,
+  cmsg,
+  errnoNumber,
+  file,
+  type MessageBlock,
+  native,
+  refusal,
+  sockets,
+} from "../ffi/mod.ts";
 import type { Credentials } from "./credentials.ts";
 import { Fd } from "./fd.ts";
 import { checkFd, checkInteger, checkOptions } from "./validate.ts";
@@ -108,7 +117,8 @@ export class Outgoing {
   readonly #descriptors: readonly FdLike[];
   readonly #credentials: Credentials | null;
   readonly #transfer: boolean;
-  #held: number[] = [];
+  /** Objects, so that a batch that the program has lost loses no descriptor. */
+  #held: Fd[] = [];
   /** The control messages; null where there are none. */
   control: Uint8Array<ArrayBuffer> | null;
 
@@ -136,19 +146,19 @@ export class Outgoing {
     try {
       for (const descriptor of this.#descriptors) {
         const fd = fdOf(descriptor);
-        const copy = fd === -1 ? -native().abi.errno["EBADF"]! : file.duplicate(fd);
-        this.#held.push(checked(copy, context));
+        const copy = fd === -1 ? -errnoNumber("EBADF") : file.duplicate(fd);
+        this.#held.push(Fd.received(checked(copy, context)));
       }
     } catch (error) {
       this.letGo();
       throw error;
     }
-    this.control = this.#pack(this.#held);
+    this.control = this.#pack(this.#held.map((fd) => fd.fd));
   }
 
   /** Closes the duplicates. */
   letGo(): void {
-    for (const fd of this.#held) file.close(fd);
+    for (const fd of this.#held) fd.close();
     this.#held = [];
   }
 
@@ -204,18 +214,14 @@ export function takeAncillary(block: MessageBlock, index: number, maxFds: number
     credentials = null;
   }
   return {
-    fds: fds.map(receivedFd),
+    fds: fds.map(Fd.received),
     credentials,
-    pidfd: pidfds.length === 0 ? null : receivedFd(pidfds[0]!),
+    pidfd: pidfds.length === 0 ? null : Fd.received(pidfds[0]!),
     securityContext: found.securityContext === null
       ? null
       : new TextDecoder().decode(found.securityContext),
     controlTruncated: cut || found.malformed,
   };
-}
-
-function receivedFd(fd: number): Fd {
-  return Fd.received(fd);
 }
 
 /** The limit of descriptors in a receipt, checked. */

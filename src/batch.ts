@@ -3,9 +3,17 @@
  * @module
  */
 
-import { MessageBlock } from "../ffi/mod.ts";
+import { cmsg, MessageBlock, native } from "../ffi/mod.ts";
 import { type Address, type AddressLike, parseAddress } from "./address.ts";
-import { isEnd, type Message, messageAt, senderAt, TIMESTAMP_ROOM } from "./messages.ts";
+import {
+  type Ancillary,
+  type AncillaryOptions,
+  checkMaxFds,
+  Outgoing,
+  takeAncillary,
+} from "./ancillary.ts";
+import { isEnd, messageAt, senderAt, TIMESTAMP_ROOM } from "./messages.ts";
+import { ReceivedMessage } from "./received_message.ts";
 import { packPlain } from "./sockaddr_scope.ts";
 import type { Bytes } from "./transfer.ts";
 import { asBytes, checkInteger, checkOptions, ifAbsent } from "./validate.ts";
@@ -16,6 +24,11 @@ export interface BatchOptions {
   messages?: number | undefined;
   /** Bytes of data for each message; 2,048 without it. */
   size?: number | undefined;
+  /**
+   * The most descriptors of one message, from 0 to 253. Without it a batch to send carries none,
+   * and a batch to receive lets none in, nor credentials.
+   */
+  maxFds?: number | undefined;
 }
 
 const MOST_MESSAGES = 1024;
@@ -53,7 +66,7 @@ function makeBlock(options: BatchOptions | undefined, control: number) {
  * console.log(sent, error);
  * ```
  */
-export class SendBatch {
+export class SendBatch implements Disposable {
   /** @ignore */
   readonly block: MessageBlock;
   /** How many messages it can hold. */
@@ -62,10 +75,15 @@ export class SendBatch {
   #count = 0;
   #used = 0;
   #addressed = false;
+  readonly #maxFds: number;
+  #outgoing: Outgoing[] = [];
 
   /** Lays out the memory: `messages` times `size` bytes, shared by all messages. */
   constructor(options?: BatchOptions) {
-    const { messages, size, block } = makeBlock(options, 0);
+    this.#maxFds = checkMaxFds(options?.maxFds ?? 0);
+    const { abi } = native();
+    const control = cmsg.spaceFor(abi, 12) + cmsg.spaceFor(abi, 4 * this.#maxFds);
+    const { messages, size, block } = makeBlock(options, control);
     this.block = block;
     this.capacity = messages;
     this.#dataCapacity = messages * size;
@@ -86,10 +104,13 @@ export class SendBatch {
    *
    * @param to where it goes; without it, to the socket's peer. A path has to fit into a
    * sockaddr_un here (107 bytes).
+   * @param along descriptors, of which the batch keeps duplicates until it is cleared, and
+   * credentials
    * @returns false, and the batch unchanged, where the messages or the bytes are full
-   * @throws {RangeError} for a message larger than the whole batch
+   * @throws {RangeError} for a message larger than the whole batch, or more descriptors than `maxFds`
+   * @throws {UnixSocketError} EBADF: a descriptor that is not open. EMFILE
    */
-  add(data: Bytes, to?: AddressLike): boolean {
+  add(data: Bytes, to?: AddressLike, along?: Omit<AncillaryOptions, "transfer">): boolean {
     const bytes = asBytes(data, "a message");
     if (bytes.length > this.#dataCapacity) {
       throw new RangeError(
@@ -97,21 +118,41 @@ export class SendBatch {
       );
     }
     const packed = to === undefined ? null : packPlain(parseAddress(to, "connect"));
+    const outgoing = along === undefined ? null : this.#outgoingOf(along);
     if (this.#count === this.capacity) return false;
     if (this.#used + bytes.length > this.#dataCapacity) return false;
+    outgoing?.hold();
     this.block.data.set(bytes, this.#used);
-    this.block.describe(this.#count, this.#used, bytes.length, packed, null);
+    this.block.describe(this.#count, this.#used, bytes.length, packed, outgoing?.control ?? null);
+    if (outgoing !== null) this.#outgoing.push(outgoing);
     this.#count++;
     this.#used += bytes.length;
     if (packed !== null) this.#addressed = true;
     return true;
   }
 
-  /** Empties the batch. Not while it is being sent. */
+  /** Empties the batch, and closes its duplicates of descriptors. Not while it is being sent. */
   clear(): void {
+    for (const outgoing of this.#outgoing) outgoing.letGo();
+    this.#outgoing = [];
     this.#count = 0;
     this.#used = 0;
     this.#addressed = false;
+  }
+
+  /** Closes the batch's duplicates of descriptors. */
+  [Symbol.dispose](): void {
+    this.clear();
+  }
+
+  #outgoingOf(along: AncillaryOptions): Outgoing {
+    const { fds, credentials } = along;
+    const outgoing = new Outgoing({ fds, credentials });
+    if (outgoing.count <= this.#maxFds) return outgoing;
+    throw new RangeError(
+      `Cannot add a message with ${outgoing.count} descriptors: the batch was made with maxFds ` +
+        `${this.#maxFds}`,
+    );
   }
 }
 
@@ -139,18 +180,24 @@ export interface BatchResult {
  * for (let i = 0; i < count; i++) console.log(new TextDecoder().decode(batch.data(i)));
  * ```
  */
-export class ReceiveBatch implements Iterable<Message> {
+export class ReceiveBatch implements Iterable<ReceivedMessage>, Disposable {
   /** @ignore */
   readonly block: MessageBlock;
   /** How many messages it can hold. */
   readonly capacity: number;
   /** How many bytes of one message it can hold; more are cut off. */
   readonly size: number;
+  readonly #maxFds: number | null;
+  readonly #controlRoom: number;
   #count = 0;
+  #ancillary: Ancillary[] = [];
 
   /** Lays out the memory: `messages` times `size` bytes, `size` for each message. */
   constructor(options?: BatchOptions) {
-    const { messages, size, block } = makeBlock(options, TIMESTAMP_ROOM);
+    checkOptions(options);
+    this.#maxFds = options?.maxFds === undefined ? null : checkMaxFds(options.maxFds);
+    this.#controlRoom = this.#maxFds === null ? TIMESTAMP_ROOM : cmsg.fullRoom(native().abi);
+    const { messages, size, block } = makeBlock(options, this.#controlRoom);
     this.block = block;
     this.capacity = messages;
     this.size = size;
@@ -185,11 +232,39 @@ export class ReceiveBatch implements Iterable<Message> {
     return senderAt(this.block, i);
   }
 
-  /** The messages, each copied out of the batch. */
-  *[Symbol.iterator](): IterableIterator<Message> {
+  /**
+   * What came along with message `i`. The descriptors are the batch's until they are taken out of
+   * the array: the next call to receive closes the others.
+   */
+  ancillary(i: number): Ancillary {
+    this.#check(i);
+    return this.#ancillary[i] ?? noAncillary();
+  }
+
+  /** The messages, each copied out of the batch, with what came along, once. */
+  *[Symbol.iterator](): IterableIterator<ReceivedMessage> {
     for (let i = 0; i < this.#count; i++) {
-      yield messageAt(this.block, i, this.block.length(i), this.size);
+      const message = messageAt(this.block, i, this.block.length(i), this.size);
+      const ancillary = this.ancillary(i);
+      const own = { ...ancillary, fds: ancillary.fds.splice(0) };
+      ancillary.pidfd = null;
+      yield new ReceivedMessage(message, own);
     }
+  }
+
+  /** Closes the descriptors that came and were not taken, and forgets the messages. */
+  clear(): void {
+    for (const { fds, pidfd } of this.#ancillary) {
+      for (const fd of fds) fd.close();
+      pidfd?.close();
+    }
+    this.#ancillary = [];
+    this.#count = 0;
+  }
+
+  /** Closes the descriptors that came and were not taken. */
+  [Symbol.dispose](): void {
+    this.clear();
   }
 
   /**
@@ -197,12 +272,18 @@ export class ReceiveBatch implements Iterable<Message> {
    * @ignore
    */
   fill(fd: number, endIsEmpty: boolean): number {
-    this.#count = 0;
-    let count = this.block.receiveMany(fd, this.capacity, endIsEmpty ? TIMESTAMP_ROOM : 0);
+    this.clear();
+    const controlRoom = this.#maxFds !== null || endIsEmpty ? this.#controlRoom : 0;
+    let count = this.block.receiveMany(fd, this.capacity, controlRoom);
     if (count <= 0) return count;
     // At the end the kernel fills every place with the same nothing.
     while (endIsEmpty && count > 0 && isEnd(this.block, count - 1, this.block.length(count - 1))) {
       count--;
+    }
+    if (this.#maxFds !== null) {
+      for (let i = 0; i < count; i++) {
+        this.#ancillary.push(takeAncillary(this.block, i, this.#maxFds));
+      }
     }
     return this.#count = count;
   }
@@ -210,6 +291,16 @@ export class ReceiveBatch implements Iterable<Message> {
   #check(i: number): void {
     checkInteger(i, "a message's index", 0, this.#count - 1);
   }
+}
+
+function noAncillary(): Ancillary {
+  return {
+    fds: [],
+    credentials: null,
+    pidfd: null,
+    securityContext: null,
+    controlTruncated: false,
+  };
 }
 
 /** The messages of an array in batches as large as need be. */

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { errnoNumber, file, onExit } from "../ffi/mod.ts";
+import { environmentVariable, errnoNumber, file, onExit } from "../ffi/mod.ts";
 import { Lane, type LaneHost } from "./lane.ts";
 import { reactor, type Registrant } from "./reactor.ts";
 
@@ -113,9 +113,29 @@ function rememberForExit(descriptor: Descriptor): void {
   });
 }
 
-const lastNet = new FinalizationRegistry<Descriptor>((descriptor) => descriptor.close());
+/** A descriptor whose owner may be lost, and in debug mode where that was made. */
+interface Owned {
+  descriptor: Descriptor;
+  made: Error | null;
+}
 
-/** Closes the descriptor when `owner` is collected without having been closed. */
+const lastNet = new FinalizationRegistry<Owned>(({ descriptor, made }) => {
+  const { fd } = descriptor;
+  if (fd === -1) return;
+  descriptor.close();
+  if (made !== null) {
+    console.warn(`afunix: descriptor ${fd} was never closed; it was made here:\n${made.stack}`);
+  }
+});
+
+let debugging: boolean | undefined;
+
+/**
+ * Closes the descriptor when `owner` is collected without having been closed. With AFUNIX_DEBUG=1
+ * a warning then names the place where the owner was made.
+ */
 export function closeWithOwner(owner: object, descriptor: Descriptor): void {
-  lastNet.register(owner, descriptor, descriptor);
+  debugging ??= environmentVariable("AFUNIX_DEBUG") === "1";
+  const made = debugging ? new Error(owner.constructor.name) : null;
+  lastNet.register(owner, { descriptor, made }, descriptor);
 }
