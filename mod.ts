@@ -45,6 +45,7 @@ export {
 } from "./src/datagram.ts";
 export { UnixSocketError, type UnixSocketErrorInit } from "./src/errors.ts";
 export { Fd, type FdKind, type FdStatus, type OpenMode, type Seals } from "./src/fd.ts";
+export { type BusyPollOptions, type Configuration } from "./src/busy_poll.ts";
 export { UnixListener } from "./src/listener.ts";
 export {
   type AdoptListenerOptions,
@@ -66,6 +67,7 @@ export {
 export type { ReceiveMessageRoom } from "./src/message_work.ts";
 export type { Message } from "./src/messages.ts";
 export { ReceivedMessage } from "./src/received_message.ts";
+export { configure } from "./src/reactor.ts";
 export { UnixSeqpacket, UnixSeqpacketListener } from "./src/seqpacket.ts";
 export { type ShutdownHow, Socket } from "./src/socket.ts";
 export {

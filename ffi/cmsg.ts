@@ -121,10 +121,13 @@ export function parseControl(abi: Abi, bytes: Uint8Array): ControlMessages {
     }
     // What claims to be longer than the memory is read as far as that goes.
     const end = Math.min(at + length, view.byteLength);
-    if (at + length > view.byteLength) found.malformed = true;
+    const whole = at + length <= view.byteLength;
+    if (!whole) found.malformed = true;
     const level = takeField(view, [at + cmsg_level[0], cmsg_level[1]]);
     const type = takeField(view, [at + cmsg_type[0], cmsg_type[1]]);
-    if (level === (SOL_SOCKET >>> 0)) takePayload(abi, view, at + headerSize, end, type, found);
+    if (level === (SOL_SOCKET >>> 0)) {
+      takePayload(abi, view, at + headerSize, end, type, found, whole);
+    }
     at += align(abi, length);
   }
   // A kernel that runs out of room cuts within a payload, never within a header.
@@ -139,6 +142,7 @@ function takePayload(
   end: number,
   type: number,
   found: ControlMessages,
+  whole: boolean,
 ): void {
   const { constants, linux, layouts } = abi;
   if (type === constants.SCM_RIGHTS) takeDescriptors(view, start, end, found.fds, found);
@@ -147,7 +151,7 @@ function takePayload(
   if (type === linux.SCM_CREDENTIALS) {
     const { size, fields } = layouts.ucred!;
     // A short buffer leaves the beginning of a credential, which would read as somebody else's.
-    if (end - start !== size) {
+    if (!whole || end - start !== size) {
       found.malformed = true;
       return;
     }

@@ -217,7 +217,8 @@ export function takeAncillary(block: MessageBlock, index: number, maxFds: number
     fds: fds.map(Fd.received),
     credentials,
     pidfd: pidfds.length === 0 ? null : Fd.received(pidfds[0]!),
-    securityContext: found.securityContext === null
+    // Cut off, it would be the context of somebody else.
+    securityContext: found.securityContext === null || cut
       ? null
       : new TextDecoder().decode(found.securityContext),
     controlTruncated: cut || found.malformed,

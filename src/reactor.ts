@@ -16,7 +16,9 @@ import {
   type Poller,
   type Watcher,
 } from "../ffi/mod.ts";
+import { BusyPoll, checkBusyPoll, type Configuration } from "./busy_poll.ts";
 import type { Lane } from "./lane.ts";
+import { checkOptions } from "./validate.ts";
 
 /** What is told about events: both directions of one descriptor. */
 export interface Registrant {
@@ -68,6 +70,10 @@ class Reactor {
   #waiting = 0;
   #refs = 0;
   #armed = false;
+  readonly #busyPoll = new BusyPoll();
+  /** When the wait began that goes on now. */
+  #since = 0;
+  #looking = false;
 
   constructor() {
     try {
@@ -108,7 +114,7 @@ class Reactor {
       if (kept) this.#watcher.unref();
       else this.#watcher.ref();
     }
-    if (waiting > 0) this.#arm();
+    if (waiting > 0) this.#wait();
   }
 
   /** Lets a lane go on in the next turn of the event loop, ready or not. */
@@ -117,6 +123,34 @@ class Reactor {
     this.#postponed.add(lane);
   }
 
+  /** How many microseconds to look for events before parking, at most. */
+  set busyPollMax(microseconds: number) {
+    this.#busyPoll.max = microseconds;
+  }
+
+  /** Begins to wait for events: looking for a while where that pays, then parked. */
+  #wait(): void {
+    if (this.#looking || this.#armed) return;
+    this.#since = performance.now();
+    if (this.#busyPoll.window === 0) return this.#arm();
+    this.#looking = true;
+    setImmediate(this.#look);
+  }
+
+  /** Looks once; what else the event loop has to do comes in between. */
+  #look = (): void => {
+    this.#looking = false;
+    if (this.#waiting === 0) return;
+    if (this.#collect()) {
+      this.#busyPoll.learn(performance.now() - this.#since);
+      if (this.#waiting > 0) this.#wait();
+    } else if (performance.now() - this.#since < this.#busyPoll.window) {
+      this.#looking = true;
+      setImmediate(this.#look);
+    } else this.#arm();
+  };
+
+  /** Parks: the watcher calls when there are events. */
   #arm(): void {
     if (this.#armed) return;
     this.#armed = true;
@@ -130,16 +164,25 @@ class Reactor {
 
   #turn(): void {
     this.#armed = false;
+    this.#busyPoll.learn(performance.now() - this.#since);
+    this.#collect();
+    // More than one look takes shows again at once: the watcher tells the level, not the edge.
+    if (this.#waiting > 0) this.#wait();
+  }
+
+  /** Tells the lanes what is ready; whether anything was. */
+  #collect(): boolean {
     credit = CREDIT;
+    let any = false;
     this.#poller.collect((token, readable, writable) => {
+      any = true;
       // Absent: closed since the kernel queued this event.
       const registrant = this.#registrants.get(token);
       if (registrant === undefined) return;
       if (readable) registrant.reading.ready();
       if (writable) registrant.writing.ready();
     });
-    // More than one look takes shows again at once: the watcher tells the level, not the edge.
-    if (this.#waiting > 0) this.#arm();
+    return any;
   }
 
   #resume(): void {
@@ -155,4 +198,22 @@ let instance: Reactor | undefined;
 /** This thread's reactor. */
 export function reactor(): Reactor {
   return instance ??= new Reactor();
+}
+
+/**
+ * Configures this thread.
+ *
+ * @throws {TypeError|RangeError} for what makes no sense
+ *
+ * @example Park at once, as a process does that must not burn any time
+ * ```ts
+ * import { configure } from "@afunix/afunix";
+ *
+ * configure({ busyPoll: false });
+ * ```
+ */
+export function configure(configuration: Configuration): void {
+  checkOptions(configuration);
+  const { busyPoll } = configuration;
+  if (busyPoll !== undefined) reactor().busyPollMax = checkBusyPoll(busyPoll);
 }

@@ -1,0 +1,80 @@
+/**
+ * Whether to look again for a while before parking, and for how long.
+ *
+ * To be woken takes longer than many a peer takes to answer. So a thread that has to wait may first
+ * look, again and again, between turns of its event loop. That pays while answers come quickly, and
+ * burns a core for nothing where they do not. The window learns from each wait, as that of KVM's
+ * `halt_poll_ns` does: it grows while a longer look would have found the answer, and closes where even
+ * the longest would not.
+ * @module
+ */
+
+import { environmentVariable } from "../ffi/mod.ts";
+import { checkInteger, checkOptions } from "./validate.ts";
+
+/** How long to look for an answer before parking. */
+export interface BusyPollOptions {
+  /** The most microseconds for one wait, from 1 to 10,000. */
+  max: number;
+}
+
+/** What {@linkcode configure} takes. */
+export interface Configuration {
+  /**
+   * For this thread: looks again for up to `max` microseconds before it parks, as long as that pays;
+   * `false` parks at once. Without a call, 100 microseconds, or what the environment variable
+   * AFUNIX_BUSY_POLL says (a number of microseconds, 0 for never).
+   */
+  busyPoll?: BusyPollOptions | false | undefined;
+}
+
+/** The most microseconds without a wish. */
+const USUAL_MAX = 100;
+
+/** The longest that can be wished for, in microseconds. */
+const LONGEST = 10_000;
+
+/** Where a window begins to grow, in microseconds. */
+const FIRST_WINDOW = 25;
+
+/** The window of one thread, in milliseconds as `performance.now()` counts. */
+export class BusyPoll {
+  #max: number;
+  #window = 0;
+
+  constructor(max: number = usualMax()) {
+    this.#max = max / 1000;
+  }
+
+  /** Sets the longest window, in microseconds; 0 for none. */
+  set max(microseconds: number) {
+    this.#max = microseconds / 1000;
+    this.#window = Math.min(this.#window, this.#max);
+  }
+
+  /** For how many milliseconds to look before parking; 0 to park at once. */
+  get window(): number {
+    return this.#window;
+  }
+
+  /** Learns from a wait that ended after so many milliseconds, looking and parked. */
+  learn(waited: number): void {
+    if (waited <= this.#window) return;
+    if (waited > this.#max) this.#window = 0;
+    else this.#window = Math.min(this.#max, Math.max(FIRST_WINDOW / 1000, this.#window * 2));
+  }
+}
+
+function usualMax(): number {
+  const wanted = environmentVariable("AFUNIX_BUSY_POLL");
+  if (wanted === undefined || wanted === "") return USUAL_MAX;
+  const max = Number(wanted);
+  return checkInteger(max, "AFUNIX_BUSY_POLL", 0, LONGEST);
+}
+
+/** The most microseconds that a configuration asks for. */
+export function checkBusyPoll(wanted: BusyPollOptions | false): number {
+  if (wanted === false) return 0;
+  checkOptions(wanted);
+  return checkInteger(wanted.max, "a number of microseconds", 1, LONGEST);
+}
