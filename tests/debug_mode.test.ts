@@ -1,0 +1,26 @@
+import { test } from "node:test";
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { programCommand } from "./support/listening.ts";
+import { run, withTempSocketPath } from "./support/mod.ts";
+import { GC_FLAGS } from "./support/passing.ts";
+
+const lose = (what: string, path: string) => programCommand("lost_objects", [what, path], GC_FLAGS);
+
+for (const [what, made] of [["pipes", "Fd"], ["streams", "UnixStream"]] as const) {
+  test(`AFUNIX_DEBUG=1 names where ${what} were made that the program has lost`, async () => {
+    await withTempSocketPath(async (path) => {
+      const { stdout, stderr } = await run(lose(what, path), { env: { AFUNIX_DEBUG: "1" } });
+      assertEquals(stdout, "ok\n");
+      assertMatch(stderr, /^afunix: descriptor \d+ was never closed; it was made here:\n/);
+      assert(stderr.includes(`Error: ${made}`), stderr.slice(0, 300));
+      assert(stderr.includes("lost_objects.ts"), stderr.slice(0, 300));
+    });
+  });
+}
+
+test("without AFUNIX_DEBUG nothing is said of what was lost", async () => {
+  await withTempSocketPath(async (path) => {
+    const { stdout, stderr } = await run(lose("pipes", path));
+    assertEquals([stdout, stderr], ["ok\n", ""]);
+  });
+});
