@@ -116,7 +116,7 @@ function rememberForExit(descriptor: Descriptor): void {
 /** A descriptor whose owner may be lost, and in debug mode where that was made. */
 interface Owned {
   descriptor: Descriptor;
-  made: Error | null;
+  made: string | null;
 }
 
 const lastNet = new FinalizationRegistry<Owned>(({ descriptor, made }) => {
@@ -124,7 +124,7 @@ const lastNet = new FinalizationRegistry<Owned>(({ descriptor, made }) => {
   if (fd === -1) return;
   descriptor.close();
   if (made !== null) {
-    console.warn(`afunix: descriptor ${fd} was never closed; it was made here:\n${made.stack}`);
+    console.warn(`afunix: descriptor ${fd} was never closed; it was made here:\n${made}`);
   }
 });
 
@@ -136,6 +136,7 @@ let debugging: boolean | undefined;
  */
 export function closeWithOwner(owner: object, descriptor: Descriptor): void {
   debugging ??= environmentVariable("AFUNIX_DEBUG") === "1";
-  const made = debugging ? new Error(owner.constructor.name) : null;
+  // As text: the error itself would keep the objects alive whose methods stand on its stack.
+  const made = debugging ? new Error(owner.constructor.name).stack ?? "" : null;
   lastNet.register(owner, { descriptor, made }, descriptor);
 }
