@@ -27,7 +27,7 @@ export interface ControlMessages {
   credentials: RawCredentials | null;
   /** SCM_SECURITY, without the NUL at its end. */
   securityContext: Uint8Array | null;
-  /** Whether a header or a payload cannot be what a kernel wrote. */
+  /** Whether something is missing, or cannot be what a kernel wrote. */
   malformed: boolean;
 }
 
@@ -177,6 +177,7 @@ function takeDescriptors(
   for (let at = start; at + 4 <= end; at += 4) {
     const fd = view.getInt32(at, true);
     // Below zero is an errno in the place of a pidfd that could not be made.
-    if (fd >= 0) into.push(fd);
+    if (fd < 0) found.malformed = true;
+    else into.push(fd);
   }
 }

@@ -16,7 +16,7 @@ import {
 } from "../ffi/mod.ts";
 import type { Credentials } from "./credentials.ts";
 import { Fd } from "./fd.ts";
-import { checkFd, checkInteger, checkOptions } from "./validate.ts";
+import { checkFd, checkInteger, checkOptions, ifAbsent } from "./validate.ts";
 
 /** A descriptor: its number, or an object that has one, as {@linkcode Fd} and every socket do. */
 export type FdLike = number | { readonly fd: number };
@@ -124,7 +124,7 @@ export class Outgoing {
 
   constructor(options: AncillaryOptions | undefined) {
     checkOptions(options);
-    const transfer = options?.transfer ?? false;
+    const transfer = ifAbsent(options?.transfer, false);
     if (typeof transfer !== "boolean") {
       throw new TypeError("Cannot use this as transfer: expected true or false");
     }

@@ -246,7 +246,9 @@ export class Fd implements Disposable {
   dup(): Fd {
     assertOpen(this.#descriptor, "Cannot duplicate", "fcntl");
     const context = { action: "Cannot duplicate", syscall: "fcntl" };
-    return new Fd(checked(file.duplicate(this.fd), context));
+    const duplicate = new Fd(checked(file.duplicate(this.fd), context));
+    duplicate.#perhapsBlocking = this.#perhapsBlocking;
+    return duplicate;
   }
 
   /**
@@ -453,8 +455,8 @@ export class Fd implements Disposable {
    * Forbids changes of a file in memory for ever, whoever holds it (fcntl(2) F_ADD_SEALS): a receiver
    * that finds them can map it without fear.
    *
-   * @throws {UnixSocketError} EBADF; EPERM: sealed against it, or not made with `sealable`; EINVAL: no
-   * memfd; EBUSY: it is mapped for writing
+   * @throws {UnixSocketError} EBADF; EPERM: sealed against it, not made with `sealable`, or not open for
+   * writing; EINVAL: no memfd; EBUSY: it is mapped for writing
    */
   addSeals(seals: Seals): void {
     checkOptions(seals);

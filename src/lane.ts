@@ -41,6 +41,8 @@ class Waiter {
   next: Waiter | null = null;
   previous: Waiter | null = null;
   stopListening: (() => void) | null = null;
+  /** Why it was aborted in the midst of its own attempt, by code of the caller's. */
+  aborted: { reason: unknown } | null = null;
   readonly work: Work;
   readonly resolve: (result: number) => void;
   readonly reject: (reason: unknown) => void;
@@ -61,6 +63,8 @@ export class Lane {
   readonly #direction: sockets.Direction;
   #first: Waiter | null = null;
   #last: Waiter | null = null;
+  /** Whose attempt runs now. */
+  #attempting: Waiter | null = null;
 
   constructor(host: LaneHost, direction: sockets.Direction) {
     this.#host = host;
@@ -98,14 +102,16 @@ export class Lane {
    */
   runSync(work: Work, deadline: number, expired: () => unknown): number {
     while (this.#first !== null) {
-      if (!this.#step(this.#first)) this.#block(deadline, expired);
+      const outcome = this.#step(this.#first);
+      if (outcome === "blocked") this.#block(deadline, expired);
+      else if (outcome === "yielded") inTime(deadline, expired);
     }
     for (;;) {
       const result = work.attempt();
       if (result >= 0) return result;
-      if (result === YIELD) continue;
-      if (result !== wouldBlock()) throw work.fail(result);
-      this.#block(deadline, expired);
+      if (result === YIELD) inTime(deadline, expired);
+      else if (result === wouldBlock()) this.#block(deadline, expired);
+      else throw work.fail(result);
     }
   }
 
@@ -113,7 +119,7 @@ export class Lane {
   ready(): void {
     for (let budget = MOST_PER_TURN; this.#first !== null; budget--) {
       if (budget === 0) return reactor().runNextTurn(this);
-      if (!this.#step(this.#first)) return;
+      if (this.#step(this.#first) !== "over") return;
     }
   }
 
@@ -124,35 +130,56 @@ export class Lane {
 
   /** Ends all that waits, because the descriptor closes. */
   evict(negated: number, detail: string): void {
-    while (this.#first !== null) {
-      const waiter = this.#first;
-      this.#remove(waiter);
-      waiter.reject(waiter.work.fail(negated, detail));
+    let waiter = this.#first;
+    while (waiter !== null) {
+      const { next } = waiter;
+      if (waiter !== this.#attempting) {
+        this.#remove(waiter);
+        waiter.reject(waiter.work.fail(negated, detail));
+      }
+      waiter = next;
     }
   }
 
-  /** Tries the first operation; true where it is over. */
-  #step(waiter: Waiter): boolean {
+  /** Tries the first operation. */
+  #step(waiter: Waiter): "over" | "blocked" | "yielded" {
     let result: number;
     try {
-      result = waiter.work.attempt();
-      if (result === wouldBlock()) return false;
+      result = this.#attempt(waiter);
+      if (result < 0 && waiter.aborted !== null) throw waiter.aborted.reason;
+      if (result === wouldBlock()) return "blocked";
       if (result === YIELD) {
         reactor().runNextTurn(this);
-        return false;
+        return "yielded";
       }
       if (result < 0) throw waiter.work.fail(result);
     } catch (error) {
       this.#remove(waiter);
       waiter.reject(error);
-      return true;
+      return "over";
     }
     this.#remove(waiter);
     waiter.resolve(result);
-    return true;
+    return "over";
+  }
+
+  /**
+   * One attempt, which may run code of the caller's: what that does to this very work, closing its
+   * descriptor or aborting it, counts only if the attempt does not succeed.
+   */
+  #attempt(waiter: Waiter): number {
+    this.#attempting = waiter;
+    try {
+      const result = waiter.work.attempt();
+      return result === wouldBlock() && this.#host.fd === -1 ? -errnoNumber("EBADF") : result;
+    } finally {
+      this.#attempting = null;
+    }
   }
 
   #wait(work: Work, signal: AbortSignal | undefined): Promise<number> {
+    // The attempt before may have run code that aborted it.
+    if (signal?.aborted) return Promise.reject(signal.reason);
     this.#host.enroll();
     work.beginWait?.();
     return new Promise<number>((resolve, reject) => {
@@ -164,6 +191,10 @@ export class Lane {
       this.#host.waitChanged(1);
       if (signal === undefined) return;
       const abort = () => {
+        if (waiter === this.#attempting) {
+          waiter.aborted = { reason: signal.reason };
+          return;
+        }
         this.#remove(waiter);
         reject(signal.reason);
         // What stood behind it need not wait for what it waited for.
@@ -186,12 +217,18 @@ export class Lane {
   }
 
   #block(deadline: number, expired: () => unknown): void {
-    const left = deadline - performance.now();
-    if (left <= 0) throw expired();
+    const left = inTime(deadline, expired);
     const timeout = left === Infinity ? -1 : Math.min(Math.ceil(left), 0x7fff_ffff);
     // Whatever poll returns, even EINTR, the attempt that follows is the judge.
     sockets.pollOne(this.#host.fd, this.#direction, timeout);
   }
+}
+
+/** How many milliseconds are left; throws where none are. */
+function inTime(deadline: number, expired: () => unknown): number {
+  const left = deadline - performance.now();
+  if (left <= 0) throw expired();
+  return left;
 }
 
 let eagain: number | undefined;

@@ -270,7 +270,8 @@ export abstract class Listener<Connection> extends Socket {
     if (this.#gate === null) return true;
     let allowed = false;
     try {
-      allowed = this.#gate(fd);
+      // The function may have closed this listener.
+      allowed = this.#gate(fd) && !this.closed;
     } finally {
       if (!allowed) {
         file.close(fd);

@@ -49,7 +49,9 @@ export abstract class Socket implements Disposable {
    * @throws {UnixSocketError} EBADF once closed, unless it was asked before
    */
   get localAddr(): Address {
-    return this.#localAddr ??= this.readAddress("getsockname");
+    // The kernel may choose an address later.
+    const known = this.#localAddr !== null && (this.#localAddr.kind !== "unnamed" || this.closed);
+    return known ? this.#localAddr! : this.#localAddr = this.readAddress("getsockname");
   }
 
   /**

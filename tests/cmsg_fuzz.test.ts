@@ -75,6 +75,7 @@ function takePiece(
     for (let i = 0; i < Math.floor(payload.length / 4); i++) {
       const number = Number(little(payload, 4 * i, 4));
       if (number < 2 ** 31) into.push(number);
+      else found.malformed = true;
     }
     if (payload.length % 4 > 0) found.malformed = true;
   }

@@ -153,7 +153,8 @@ test("parseControl() skips a level or a type that it does not know, and goes on 
 test("parseControl() reports no negative number, which is an errno in the place of a pidfd", () => {
   for (const number of [-1, -3, -24, -(2 ** 31)]) {
     const pidfd = { type: PIDFD, payload: int32s(number) };
-    assertEquals(parsed(LINUX, rights(5), pidfd, rights(6)), { ...NOTHING, fds: [5, 6] });
+    const found = parsed(LINUX, rights(5), pidfd, rights(6));
+    assertEquals(found, { ...NOTHING, fds: [5, 6], malformed: true });
     for (const shape of SHAPES) {
       assertEquals(parsed(shape, rights(3, number, 4)).fds, [3, 4], shape.name);
     }

@@ -70,15 +70,20 @@ function assertNoneAlive(output: string): void {
   assertEquals(pids.filter(isAlive), []);
 }
 
-/** Asserts that both clients got back a file of this name, size and content. */
+/**
+ * Asserts that both clients got back a file of this name, size and content, and that the server read
+ * the same by their descriptors.
+ */
 function assertIdentical(finished: Finished, name: string, size: string, sha256: string): void {
   const { code, stdout, stderr } = finished;
   assertEquals({ code, stderr }, { code: 0, stderr: "" });
   assert(!stdout.includes("\x1b") && !stdout.includes("\r"), "it is no terminal");
-  for (const client of CLIENTS) {
-    const line = stdout.split("\n").find((line) =>
-      line.startsWith(`${client} → bun → ${client}  `)
-    );
+  const routes = CLIENTS.flatMap((client) => [
+    `${client} → bun → ${client}`,
+    `${client} opens, bun reads`,
+  ]);
+  for (const route of routes) {
+    const line = stdout.split("\n").find((line) => line.startsWith(`${route}  `));
     const [, shownName, shownSize, shownHash, verdict, time, ...more] = line!.split("  ");
     assertEquals([shownName, shownSize, verdict, more], [name, size, "identical", []]);
     assertEquals(shownHash, `sha256 ${sha256.slice(0, 12)}…`);
@@ -87,7 +92,7 @@ function assertIdentical(finished: Finished, name: string, size: string, sha256:
   assertNoneAlive(stdout);
 }
 
-test("npm start streams the project's own README.md, and each side knows its peer", async () => {
+test("npm start streams the project's own README.md and passes it open, and each side knows its peer", async () => {
   await withPlace(async ({ options }) => {
     const start = commandFor("node", join(ROOT, "scripts", "start.mjs"));
     const finished = await run(start, options);
@@ -106,6 +111,10 @@ test("npm start streams the project's own README.md, and each side knows its pee
       assertStringIncludes(
         stdout,
         `bun   server  pid ${server}  peer is pid ${pid} (${name}), ${ids}`,
+      );
+      assertStringIncludes(
+        stdout,
+        `bun   server  pid ${server}  sender is pid ${pid} (${name}), ${ids}`,
       );
     }
   });
@@ -150,30 +159,40 @@ test("examples/demo/main.ts streams 256 MiB with no process needing as much memo
   });
 });
 
-test("examples/demo/main.ts exits with 1 where something else comes back, here of LICENSE", async () => {
+/** Asserts that a demo without README.md, whose server is changed, finds that a route is bad. */
+async function assertDetected(from: RegExp, to: string, bad: string, good: string): Promise<void> {
   await withPlace(async ({ directory, options }) => {
-    // A copy without README.md, whose server is not honest.
     for (const part of ["mod.ts", "src", "ffi", "examples", "LICENSE", "deno.json"]) {
       cpSync(join(ROOT, part), join(directory, part), { recursive: true });
     }
     symlinkSync(join(ROOT, "node_modules"), join(directory, "node_modules"));
     const server = join(directory, "examples", "demo", "server.ts");
     const honest = readFileSync(server, "utf8");
-    writeFileSync(
-      server,
-      honest.replace(/^( *)(await client\.writeAll)/m, "$1buffer[0]! ^= 1;\n$&"),
-    );
+    assertMatch(honest, from);
+    writeFileSync(server, honest.replace(from, to));
     const main = commandFor(RUNTIME, join(directory, "examples", "demo", "main.ts"));
     const { code, stdout, stderr } = await run(main, options);
     assertEquals({ code, stderr }, { code: 1, stderr: "" });
     for (const client of CLIENTS) {
-      assertMatch(
-        stdout,
-        new RegExp(`^${client} → bun → ${client}  LICENSE  .*  DIFFERENT  `, "m"),
-      );
+      const route = (template: string) => template.replaceAll("CLIENT", client);
+      assertMatch(stdout, new RegExp(`^${route(bad)}  LICENSE  .*  DIFFERENT  `, "m"));
+      assertMatch(stdout, new RegExp(`^${route(good)}  LICENSE  .*  identical  `, "m"));
     }
     assertNoneAlive(stdout);
   });
+}
+
+const ROUND_TRIP = "CLIENT → bun → CLIENT";
+const PASSED = "CLIENT opens, bun reads";
+
+test("examples/demo/main.ts exits with 1 where something else comes back, here of LICENSE", async () => {
+  const from = /^( *)(await client\.writeAll)/m;
+  await assertDetected(from, "$1buffer[0]! ^= 1;\n$&", ROUND_TRIP, PASSED);
+});
+
+test("examples/demo/main.ts exits with 1 where the server reads something else, here of LICENSE", async () => {
+  const from = /^( *)(hash\.update)/m;
+  await assertDetected(from, "$1buffer[0]! ^= 1;\n$&", PASSED, ROUND_TRIP);
 });
 
 /** A file that takes no room on disk. */
