@@ -269,8 +269,8 @@ export function status(target: Uint8Array | number): FileStatus | number {
     gid: take("stx_gid"),
     size: take("stx_size"),
     links: take("stx_nlink"),
-    modified: Number(statBuffer.getBigInt64(fields.stx_mtime_sec[0], true)) * 1000 +
-      Math.floor(take("stx_mtime_nsec") / 1e6),
+    modified: Number(statBuffer.getBigInt64(fields["stx_mtime.tv_sec"][0], true)) * 1000 +
+      Math.floor(take("stx_mtime.tv_nsec") / 1e6),
   };
 }
 

@@ -216,7 +216,7 @@ test("L227 Fd.open() refuses what is no path with TypeError", async () => {
 });
 
 test("L227 Fd.open() refuses other modes with TypeError", async () => {
-  const modes = [null, 5, "", "r", "READ", {}, ["read"]];
+  const modes = [null, "", "r", "READ", {}, ["read"]];
   await assertRefuses(TypeError, modes, (mode) => Fd.open("/", mode));
 });
 

@@ -48,11 +48,6 @@ export class Child implements AsyncDisposable {
     });
   }
 
-  get running(): boolean {
-    return this.#process.exitCode === null && this.#process.signalCode === null &&
-      this.#process.pid !== undefined;
-  }
-
   /** Waits for a report, and shows the progress meanwhile. */
   async next<Event extends Report["event"]>(
     event: Event,
@@ -77,6 +72,13 @@ export class Child implements AsyncDisposable {
     await this.#ended;
     if (this.#process.exitCode !== 0) throw await this.failure();
     return last;
+  }
+
+  /** Ends it, unless it was lost before: then why. Nothing is known of its last reports. */
+  async lost(): Promise<Error | null> {
+    this.#process.stdin.end();
+    await this.#ended;
+    return this.#process.exitCode === 0 ? null : await this.failure();
   }
 
   /** Why it ended. */

@@ -1,6 +1,7 @@
 /**
- * The demo's client: sends a file to the server, reads at the same time what comes back, and
- * hashes both. No more of the file is in memory than two buffers hold.
+ * The demo's client: opens a file and passes the descriptor to the server, then sends it the bytes,
+ * reads at the same time what comes back, and hashes both. No more of the file is in memory than two
+ * buffers hold.
  *
  * Usage: client.ts SOCKET FILE
  */
@@ -14,17 +15,17 @@ const BUFFER_SIZE = 256 * 1024;
 /** How often the progress is reported, in milliseconds. */
 const PROGRESS_INTERVAL = 100;
 
-async function send(stream: UnixStream, path: string) {
-  using file = Fd.open(path);
+async function send(stream: UnixStream, file: Fd) {
+  const start = stream.bytesWritten;
   const hash = createHash("sha256");
   const buffer = new Uint8Array(BUFFER_SIZE);
-  for (let count; (count = await file.read(buffer)) !== null;) {
+  for (let at = 0, count; (count = await file.pread(buffer, at)) !== null; at += count) {
     const part = buffer.subarray(0, count);
     hash.update(part);
     await stream.writeAll(part);
   }
   stream.closeWrite();
-  return { bytes: stream.bytesWritten, sha256: hash.digest("hex") };
+  return { bytes: stream.bytesWritten - start, sha256: hash.digest("hex") };
 }
 
 async function receive(stream: UnixStream) {
@@ -46,7 +47,10 @@ try {
   using stream = await UnixStream.connect(socket);
   const peer = stream.peerCredentials();
   report({ event: "connected", pid: process.pid, runtime: ownRuntime(), peer });
-  const [sent, received] = await Promise.all([send(stream, path), receive(stream)]);
+  using file = Fd.open(path);
+  // Descriptors go along with at least one byte. The server now has the open file as well.
+  await stream.sendMessage(Uint8Array.of(0), { fds: [file], credentials: true });
+  const [sent, received] = await Promise.all([send(stream, file), receive(stream)]);
   const milliseconds = performance.now() - start;
   report({ event: "received", sent, received, milliseconds });
   report({ event: "end", peakMemory: await peakMemory() });

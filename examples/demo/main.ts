@@ -1,7 +1,8 @@
 /**
  * Streams a file from a client to a server and back over a Unix domain socket, twice: the server
- * runs under Bun, the clients under Deno and Node.js. Each side says who its peer is, and what
- * comes back is compared with what was sent.
+ * runs under Bun, the clients under Deno and Node.js. Each client passes its open file as well, and
+ * the server reads it by that descriptor. Each side says who its peer is, and what comes back, and
+ * what the server has read, are compared with what was sent.
  *
  *     npm start
  *     npm start -- FILE
@@ -73,19 +74,42 @@ function interrupt(reason: NodeJS.Signals | "EPIPE"): void {
   for (const child of running) child.kill();
 }
 
-/** Checks the kernel's word about a peer against the process that was started. */
-function describePeer(peer: Credentials | null, pid: number, runtime: RuntimeName): string {
-  if (peer?.pid !== pid) {
-    throw new Error(`Expected pid ${pid} (${runtime}) as a peer: ${peer?.pid}`);
+/** Checks the kernel's word about a peer, or a sender, against the process that was started. */
+function describe(
+  role: "peer" | "sender",
+  who: Credentials | null,
+  pid: number,
+  runtime: RuntimeName,
+): string {
+  if (who?.pid !== pid) {
+    throw new Error(`Expected pid ${pid} (${runtime}) as a ${role}: ${who?.pid}`);
   }
-  return `peer is pid ${pid} (${runtime}), uid ${peer.uid}, gid ${peer.gid}`;
+  return `${role} is pid ${pid} (${runtime}), uid ${who.uid}, gid ${who.gid}`;
 }
 
 function show(runtime: RuntimeName, role: string, pid: number, text: string): void {
   console.log(`${paint("bold", runtime.padEnd(4))}  ${role}  pid ${pid}  ${paint("dim", text)}`);
 }
 
-/** Sends the file with one client; true if what came back is what was sent. */
+/** One line about bytes that crossed from one runtime to another. */
+function showOutcome(
+  route: string,
+  file: SentFile,
+  { bytes, sha256 }: { bytes: number; sha256: string },
+  identical: boolean,
+  milliseconds: number,
+): void {
+  console.log([
+    paint("bold", route),
+    file.name,
+    formatBytes(bytes),
+    `sha256 ${sha256.slice(0, 12)}…`,
+    identical ? paint("green", "identical") : paint("red", "DIFFERENT"),
+    formatTime(milliseconds),
+  ].join("  "));
+}
+
+/** Sends the file with one client; true if what came back, and what was read, is what was sent. */
 async function send(
   runtime: RuntimeName,
   server: Child,
@@ -96,36 +120,40 @@ async function send(
   await using client = start(runtime, "client", [socket, file.path]);
   const theirs = await client.next("connected");
   const ours = await server.next("connected");
-  show(runtime, "client", theirs.pid, describePeer(theirs.peer, serverPid, SERVER));
-  show(SERVER, "server", serverPid, describePeer(ours.peer, theirs.pid, runtime));
+  show(runtime, "client", theirs.pid, describe("peer", theirs.peer, serverPid, SERVER));
+  show(SERVER, "server", serverPid, describe("peer", ours.peer, theirs.pid, runtime));
 
   const route = `${runtime} → ${SERVER} → ${runtime}`;
-  const begin = performance.now();
-  const { sent, received, milliseconds } = await client.next("received", (bytes) => {
-    const percent = Math.min(100, Math.floor(bytes / file.size * 100));
-    const rate = formatRate(bytes, performance.now() - begin);
-    showProgress(`${route}  ${formatBytes(bytes)}  ${percent} %  ${rate}`);
-  });
+  const { sent, received, milliseconds } = await client.next("received", progress(route, file));
   clearProgress();
   const served = await server.next("served");
+  const opened = `${runtime} opens, ${SERVER} reads`;
+  const read = await server.next("read", progress(opened, file));
+  clearProgress();
   const { peakMemory } = await client.end();
 
   const identical = sent.sha256 === received.sha256 && sent.bytes === received.bytes &&
     sent.bytes === served.bytes;
-  console.log([
-    paint("bold", route),
-    file.name,
-    formatBytes(received.bytes),
-    `sha256 ${received.sha256.slice(0, 12)}…`,
-    identical ? paint("green", "identical") : paint("red", "DIFFERENT"),
-    formatTime(milliseconds),
-  ].join("  "));
+  showOutcome(route, file, received, identical, milliseconds);
   const rate = formatRate(received.bytes, milliseconds);
   console.log(
     paint("dim", `${rate} each way, peak memory of ${runtime} ${formatMemory(peakMemory)}`),
   );
+  const same = read.sha256 === sent.sha256 && read.bytes === sent.bytes;
+  show(SERVER, "server", serverPid, describe("sender", read.sender, theirs.pid, runtime));
+  showOutcome(opened, file, read, same, read.milliseconds);
   console.log();
-  return identical;
+  return identical && same;
+}
+
+/** Shows how far a route has come. */
+function progress(route: string, file: SentFile): (bytes: number) => void {
+  const begin = performance.now();
+  return (bytes) => {
+    const percent = Math.min(100, Math.floor(bytes / file.size * 100));
+    const rate = formatRate(bytes, performance.now() - begin);
+    showProgress(`${route}  ${formatBytes(bytes)}  ${percent} %  ${rate}`);
+  };
 }
 
 async function demonstrate(file: SentFile): Promise<boolean> {
@@ -141,8 +169,8 @@ async function demonstrate(file: SentFile): Promise<boolean> {
     let identical = true;
     for (const runtime of CLIENTS) {
       identical = await send(runtime, server, pid, socket, file).catch(async (error) => {
-        // Where the server is lost, its client only sees the consequence.
-        throw server.running ? error : await server.failure();
+        // Where the server is lost, its client only sees the consequence, and perhaps sooner.
+        throw await server.lost() ?? error;
       }) && identical;
     }
     const { peakMemory } = await server.end();

@@ -3,7 +3,7 @@
  */
 
 import process from "node:process";
-import { Fd, type Credentials } from "../../mod.ts";
+import { type Credentials, Fd } from "../../mod.ts";
 
 /** One report. */
 export type Report =
@@ -11,10 +11,21 @@ export type Report =
   | { event: "listening"; pid: number; runtime: string }
   /** A connection is made; the peer is what the kernel says of the other end. */
   | { event: "connected"; pid: number; runtime: string; peer: Credentials | null }
-  /** The client has so many bytes back. */
+  /** The client has so many bytes back, or the server has read so many. */
   | { event: "progress"; bytes: number }
   /** The server has sent back everything. */
   | { event: "served"; bytes: number }
+  /**
+   * The server has read the file through the descriptor that the client opened and sent; `sender` is
+   * what the kernel says of who sent it.
+   */
+  | {
+    event: "read";
+    sender: Credentials | null;
+    bytes: number;
+    sha256: string;
+    milliseconds: number;
+  }
   /** The client has everything back. */
   | {
     event: "received";

@@ -50,7 +50,7 @@ export async function until(condition: () => boolean, what: string): Promise<voi
   assert(condition(), `waited in vain for ${what}`);
 }
 
-type LibcName = "recv" | "send" | "accept4" | "epoll_wait" | "epoll_ctl" | "poll";
+type LibcName = "recv" | "read" | "send" | "accept4" | "epoll_wait" | "epoll_ctl" | "poll";
 
 /** Counts the calls of some functions of libc from now on, until `restore` is called. */
 export function countCalls(...names: LibcName[]): {
