@@ -5,7 +5,8 @@
  * look, again and again, between turns of its event loop. That pays while answers come quickly, and
  * burns a core for nothing where they do not. The window learns from each wait, as that of KVM's
  * `halt_poll_ns` does: it grows while a longer look would have found the answer, and closes where even
- * the longest would not.
+ * the longest would not. Unlike KVM's, it also closes where looking never finds what comes as soon as
+ * the thread is parked.
  * @module
  */
 
@@ -37,10 +38,22 @@ const LONGEST = 10_000;
 /** Where a window begins to grow, in microseconds. */
 const FIRST_WINDOW = 25;
 
+/** After so many windows in a row that passed in vain, looking is given up for a while. */
+const MOST_VAIN = 4;
+
+/** For how many waits, the first time and at most: the pause doubles while nothing changes. */
+const FIRST_REST = 32;
+const LONGEST_REST = 1024;
+
 /** The window of one thread, in milliseconds as `performance.now()` counts. */
 export class BusyPoll {
   #max: number;
   #window = 0;
+  /** How many windows passed in vain since the last that paid. */
+  #vain = 0;
+  /** How many waits still pass without a look, and how many will the next time. */
+  #resting = 0;
+  #rest = FIRST_REST;
 
   constructor(max: number = usualMax()) {
     this.#max = max / 1000;
@@ -59,10 +72,32 @@ export class BusyPoll {
 
   /** Learns from a wait that ended after so many milliseconds, looking and parked. */
   learn(waited: number): void {
-    if (waited <= this.#window) return;
-    if (waited > this.#max) this.#window = 0;
+    if (this.#window > 0 && waited <= this.#window) {
+      this.#vain = 0;
+      this.#rest = FIRST_REST;
+    } else if (this.#resting > 0) this.#resting--;
+    else if (waited > this.#max) this.#window = 0;
+    else if (this.#window > 0 && ++this.#vain === MOST_VAIN) this.#giveUp();
     else this.#window = Math.min(this.#max, Math.max(FIRST_WINDOW / 1000, this.#window * 2));
   }
+
+  /**
+   * The answers come soon after parking, and never while looking: the processor that would make them
+   * is perhaps the one that looks.
+   */
+  #giveUp(): void {
+    this.#window = 0;
+    this.#vain = 0;
+    this.#resting = this.#rest;
+    this.#rest = Math.min(LONGEST_REST, this.#rest * 2);
+  }
+}
+
+let blocking: BusyPoll | undefined;
+
+/** The window of this thread's blocking calls, which look by trying again. */
+export function blockingPoll(): BusyPoll {
+  return blocking ??= new BusyPoll();
 }
 
 function usualMax(): number {

@@ -4,6 +4,7 @@
  */
 
 import { errnoNumber, sockets } from "../ffi/mod.ts";
+import { blockingPoll } from "./busy_poll.ts";
 import { reactor, spend } from "./reactor.ts";
 
 /** What an attempt returns that did a part of its work and wants to go on in the next turn. */
@@ -106,13 +107,8 @@ export class Lane {
       if (outcome === "blocked") this.#block(deadline, expired);
       else if (outcome === "yielded") inTime(deadline, expired);
     }
-    for (;;) {
-      const result = work.attempt();
-      if (result >= 0) return result;
-      if (result === YIELD) inTime(deadline, expired);
-      else if (result === wouldBlock()) this.#block(deadline, expired);
-      else throw work.fail(result);
-    }
+    const result = work.attempt();
+    return result >= 0 ? result : this.#goOnBlocking(work, result, deadline, expired);
   }
 
   /** Continues with what waits, when the descriptor is ready or may be. */
@@ -126,6 +122,31 @@ export class Lane {
   /** Lets what waits try again in the next turn, for a change that may be no event. */
   lookAgain(): void {
     if (this.#first !== null) reactor().runNextTurn(this);
+  }
+
+  /** Goes on, after a first attempt, until the work is done: looking for a while, then blocked. */
+  #goOnBlocking(
+    work: Work,
+    first: number,
+    deadline: number,
+    expired: () => unknown,
+  ): number {
+    const busyPoll = blockingPoll();
+    let since = performance.now();
+    let before = work.progress?.();
+    for (let result = first;; result = work.attempt()) {
+      const now = performance.now();
+      const progress = work.progress?.();
+      if (result >= 0 || progress !== before) {
+        busyPoll.learn(now - since);
+        if (result >= 0) return result;
+        since = now;
+        before = progress;
+      }
+      if (result === YIELD) inTime(deadline, expired);
+      else if (result !== wouldBlock()) throw work.fail(result);
+      else if (now - since >= busyPoll.window || now >= deadline) this.#block(deadline, expired);
+    }
   }
 
   /** Ends all that waits, because the descriptor closes. */

@@ -101,6 +101,7 @@ export function streamSending(
     get written() {
       return written;
     },
+    progress: () => written,
     attempt() {
       for (let calls = 0; written < expected; calls++) {
         if (calls === MOST_CALLS) return YIELD;

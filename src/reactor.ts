@@ -16,7 +16,7 @@ import {
   type Poller,
   type Watcher,
 } from "../ffi/mod.ts";
-import { BusyPoll, checkBusyPoll, type Configuration } from "./busy_poll.ts";
+import { blockingPoll, BusyPoll, checkBusyPoll, type Configuration } from "./busy_poll.ts";
 import type { Lane } from "./lane.ts";
 import { checkOptions } from "./validate.ts";
 
@@ -215,5 +215,8 @@ export function reactor(): Reactor {
 export function configure(configuration: Configuration): void {
   checkOptions(configuration);
   const { busyPoll } = configuration;
-  if (busyPoll !== undefined) reactor().busyPollMax = checkBusyPoll(busyPoll);
+  if (busyPoll === undefined) return;
+  const max = checkBusyPoll(busyPoll);
+  reactor().busyPollMax = max;
+  blockingPoll().max = max;
 }

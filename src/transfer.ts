@@ -153,6 +153,7 @@ export class Transfers {
       get written() {
         return written;
       },
+      progress: () => written,
       attempt: () => {
         for (let writes = 0; written < expected; writes++) {
           if (writes === MOST_WRITES) return YIELD;

@@ -39,6 +39,41 @@ test("an answer that even the longest look would have missed closes the window",
   assertEquals(poll.window, 0);
 });
 
+test("looking that never finds what comes right after parking is given up, longer each time", () => {
+  const poll = new BusyPoll(1000);
+  const rests = [];
+  for (let round = 0; round < 7; round++) {
+    let waits = 0;
+    while (poll.window === 0) {
+      poll.learn(0.02);
+      waits++;
+    }
+    rests.push(waits);
+    while (poll.window > 0) poll.learn(poll.window + 0.001);
+  }
+  // The last of each rest opens the window again.
+  assertEquals(rests, [1, 33, 65, 129, 257, 513, 1025]);
+});
+
+test("one answer that a look finds ends the distrust", () => {
+  const poll = new BusyPoll(1000);
+  const giveUp = () => {
+    while (poll.window === 0) poll.learn(0.02);
+    while (poll.window > 0) poll.learn(poll.window + 0.001);
+  };
+  giveUp();
+  giveUp();
+  while (poll.window === 0) poll.learn(0.02);
+  poll.learn(0.01);
+  while (poll.window > 0) poll.learn(poll.window + 0.001);
+  let waits = 0;
+  while (poll.window === 0) {
+    poll.learn(0.02);
+    waits++;
+  }
+  assertEquals(waits, 33);
+});
+
 test("a limit of 0 never opens the window, and a lower limit narrows it", () => {
   const poll = new BusyPoll(0);
   poll.learn(0);
