@@ -30,10 +30,15 @@ import type { Message } from "./messages.ts";
  * ```
  */
 export class ReceivedMessage implements Message, Ancillary, Disposable {
+  /** The bytes, in memory of their own. */
   readonly data: Uint8Array<ArrayBuffer>;
+  /** Who sent it: its address, unnamed where it did not bind. */
   readonly from: Address;
+  /** How long the message really was; on a stream, how many bytes these are. */
   readonly length: number;
+  /** Whether the data are only its beginning; never on a stream. */
   readonly truncated: boolean;
+  /** Whether the data reach the end of the record; never on a stream. */
   readonly endOfRecord: boolean;
   /**
    * The descriptors, in the order they were sent, close-on-exec. Take one by removing it:

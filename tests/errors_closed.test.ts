@@ -1,6 +1,13 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { test } from "node:test";
-import { Fd, formatAddress, UnixListener, type UnixSocketError, UnixStream } from "../mod.ts";
+import {
+  Fd,
+  formatAddress,
+  type Socket,
+  UnixListener,
+  type UnixSocketError,
+  UnixStream,
+} from "../mod.ts";
 import { callsMade } from "./support/raw.ts";
 import {
   assertFails,
@@ -56,7 +63,7 @@ async function assertMembersClosed(
   for (const [name, writable] of accessors) {
     if (staying.includes(name)) continue;
     all[name] = () => values[name];
-    if (writable) all[`set ${name}`] = () => values[name] = 5000;
+    if (writable) all[`set ${name}`] = () => values[name] = name.startsWith("pass") ? true : 5000;
   }
   await assertAllClosed(all);
   const untested = methods.filter((name) => !(name in calls) && !staying.includes(name));
@@ -69,6 +76,13 @@ const SYSCALLS: Record<string, string> = {
   localAddr: "getsockname",
   remoteAddr: "getpeername",
   peerCredentials: "getsockopt",
+  peerGroups: "getsockopt",
+  peerPidfd: "getsockopt",
+  peerSecurityContext: "getsockopt",
+  sendMessage: "sendmsg",
+  sendMessageSync: "sendmsg",
+  receiveMessage: "recvmsg",
+  receiveMessageSync: "recvmsg",
   sendBufferSize: "getsockopt",
   receiveBufferSize: "getsockopt",
   "set sendBufferSize": "setsockopt",
@@ -94,8 +108,22 @@ const HARMLESS = ["fd", "closed", "close", "ref", "unref"];
 /** What is there for the classes that derive from Socket. */
 const PROTECTED = ["assertOpen", "readAddress", "getOption", "setOption", "closing"];
 
+function peerCalls(socket: Socket): Calls {
+  return {
+    peerCredentials: () => socket.peerCredentials(),
+    peerGroups: () => socket.peerGroups(),
+    peerPidfd: () => socket.peerPidfd(),
+    peerSecurityContext: () => socket.peerSecurityContext(),
+  };
+}
+
 function streamCalls(stream: UnixStream): Calls {
   return {
+    ...peerCalls(stream),
+    sendMessage: () => stream.sendMessage(BUFFER),
+    sendMessageSync: () => stream.sendMessageSync(BUFFER),
+    receiveMessage: () => stream.receiveMessage(),
+    receiveMessageSync: () => stream.receiveMessageSync(),
     read: () => stream.read(BUFFER),
     readSync: () => stream.readSync(BUFFER),
     peek: () => stream.peek(BUFFER),
@@ -108,7 +136,6 @@ function streamCalls(stream: UnixStream): Calls {
     takeOutOfBand: () => stream.takeOutOfBand(),
     closeWrite: () => stream.closeWrite(),
     shutdown: () => stream.shutdown("both"),
-    peerCredentials: () => stream.peerCredentials(),
     intoFd: () => stream.intoFd(),
   };
 }
@@ -203,8 +230,9 @@ test("L223 every member of UnixListener fails with EBADF after close(), without 
         acceptSync: () => listener.acceptSync(),
         shutdown: () => listener.shutdown("both"),
         intoFd: () => listener.intoFd(),
+        ...peerCalls(listener),
       };
-      await assertMembersClosed(listener, calls, [...HARMLESS, "addr", "localAddr"]);
+      await assertMembersClosed(listener, calls, [...HARMLESS, "addr", "localAddr", "refused"]);
       await assertSyscalls(calls, SYSCALLS);
       assertEquals(formatAddress(listener.addr), path);
       assertEquals(formatAddress(listener.localAddr), path);
@@ -241,6 +269,16 @@ test("L223 every member of Fd fails with EBADF after close(), without a system c
       writeAllSync: () => fd.writeAllSync(BUFFER),
       dup: () => fd.dup(),
       intoFd: () => fd.intoFd(),
+      pread: () => fd.pread(BUFFER, 0),
+      preadSync: () => fd.preadSync(BUFFER, 0),
+      pwrite: () => fd.pwrite(BUFFER, 0),
+      pwriteSync: () => fd.pwriteSync(BUFFER, 0),
+      seek: () => fd.seek(0),
+      truncate: () => fd.truncate(0),
+      sync: () => fd.sync(),
+      syncSync: () => fd.syncSync(),
+      stat: () => fd.stat(),
+      addSeals: () => fd.addSeals({ seal: true }),
     };
     await assertMembersClosed(fd, calls, [...HARMLESS, "readable", "writable"]);
     await assertSyscalls(calls, {
@@ -252,6 +290,16 @@ test("L223 every member of Fd fails with EBADF after close(), without a system c
       writeAllSync: "write",
       dup: "fcntl",
       intoFd: "fcntl",
+      pread: "pread",
+      preadSync: "pread",
+      pwrite: "pwrite",
+      pwriteSync: "pwrite",
+      seek: "lseek",
+      truncate: "ftruncate",
+      sync: "fsync",
+      syncSync: "fsync",
+      stat: "statx",
+      addSeals: "fcntl",
     });
     assertEquals([fd.fd, fd.closed], [-1, true]);
     const made = await callsMade(() => {

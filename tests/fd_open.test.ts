@@ -152,8 +152,11 @@ test("Fd.open() refuses an empty path and one with a NUL with EINVAL", async () 
 });
 
 test("Fd.open() refuses arguments that make no sense with TypeError or RangeError", () => {
-  for (const mode of ["r", "", null, 0]) {
+  for (const mode of ["r", "", null, {}]) {
     assertThrows(() => Fd.open("/dev/null", mode as OpenMode), TypeError);
+  }
+  for (const flags of [-1, 1.5, 2 ** 31]) {
+    assertThrows(() => Fd.open("/dev/null", flags), RangeError);
   }
   for (const path of [null, undefined, 5, {}]) {
     assertThrows(() => Fd.open(path as string), TypeError, undefined, String(path));
