@@ -176,7 +176,7 @@ export class Fd implements Disposable {
    * O_NONBLOCK are added
    * @param options `permissions` of a file that is made, less the umask; 0o666 without it
    * @throws {UnixSocketError} ENOENT, EACCES, EISDIR, EMFILE, EINVAL for an empty path or one with
-   * a NUL, …
+   * a NUL, ENXIO for a named pipe that nobody reads and a socket, …
    */
   static open(
     path: string | Uint8Array,

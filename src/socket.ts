@@ -96,9 +96,10 @@ export abstract class Socket implements Disposable {
 
   /**
    * How much of what was written the peer has not read yet (SIOCOUTQ), in the kernel's accounting:
-   * the memory that it takes, 768 for a single byte on Linux. 0 when all was read.
+   * the memory that it takes, 768 for a single byte on Linux. 0 when all was read, and
+   * on a listener.
    *
-   * @throws {UnixSocketError} EBADF once closed, EINVAL on a listener
+   * @throws {UnixSocketError} EBADF once closed
    */
   get bytesUnsent(): number {
     this.assertOpen("count the unsent bytes", "ioctl");

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { failure, type FailureContext, refusal, sockets } from "../ffi/mod.ts";
+import { failure, type FailureContext, file, refusal, sockets } from "../ffi/mod.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { type Work, YIELD } from "./lane.ts";
 import {
@@ -181,15 +181,21 @@ export class Transfers {
   async #readNothing(signal: AbortSignal | undefined): Promise<number | null> {
     assertOpen(this.#descriptor, "Cannot read", this.#calls.readName);
     if (this.#calls.peek === undefined) return 0;
-    const work = this.#reading(new Uint8Array(1), true);
-    return await this.#descriptor.reading.run(work, signal) === 0 ? null : 0;
+    return await this.#descriptor.reading.run(this.#lookingForData(), signal) === 0 ? null : 0;
   }
 
   #readNothingSync(deadline: number): number | null {
     assertOpen(this.#descriptor, "Cannot read", this.#calls.readName);
     if (this.#calls.peek === undefined) return 0;
-    const work = this.#reading(new Uint8Array(1), true);
+    const work = this.#lookingForData();
     return this.#descriptor.reading.runSync(work, deadline, this.#readExpired) === 0 ? null : 0;
+  }
+
+  /** Waits until there is a byte, or the end. A peek at a byte would move the peek offset. */
+  #lookingForData(): Work {
+    const peek = this.#reading(new Uint8Array(1), true);
+    const descriptor = this.#descriptor;
+    return { ...peek, attempt: () => file.bytesReadable(descriptor.fd) > 0 ? 1 : peek.attempt() };
   }
 
   #readExpired = (): Error => timedOut("Cannot read", this.#calls.readName);

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { test } from "node:test";
-import type { UnixStream } from "../mod.ts";
+import { UnixStream } from "../mod.ts";
 import { assertFails, bytes, readText, text, withSocketPair } from "./support/mod.ts";
 import { isPending } from "./support/streams.ts";
 
@@ -117,4 +117,20 @@ test("UnixStream.peek() and peekSync() fail with EBADF once closed, also while w
     await assertFails(() => peekText(b), "EBADF", "recv");
     await assertFails(() => peekTextSync(b), "EBADF", "recv");
   });
+});
+
+test("a read into nothing leaves the peek offset where it was", async () => {
+  const [a, b] = UnixStream.pair();
+  b.peekOffset = 0;
+  a.writeSync(bytes("xyz"));
+  const nothing = new Uint8Array(0);
+  for (let i = 0; i < 4; i++) {
+    assertEquals(await b.read(nothing), 0);
+    assertEquals(b.readSync(nothing, { timeout: 1000 }), 0);
+    assertEquals(b.peekOffset, 0);
+  }
+  b.peekOffset = 3;
+  assertEquals(b.readSync(nothing, { timeout: 1000 }), 0);
+  a.close();
+  b.close();
 });
