@@ -1,0 +1,26 @@
+/**
+ * PATH SIZE WARM TOTAL: writes to a sink that tells when it has read all. MiB a second.
+ * @module
+ */
+
+import { connectBy } from "./clients.ts";
+import { expect } from "./timed.ts";
+
+export async function contend(api: string, args: string[]): Promise<number> {
+  const [size, warm, total] = args.slice(1).map(Number) as [number, number, number];
+  const client = await connectBy(api, args[0]!);
+  const data = new Uint8Array(size);
+  const counted = new BigUint64Array(1);
+  const transfer = async (total: number) => {
+    for (let sent = 0; sent < total; sent += size) {
+      const written = client.write(data);
+      if (written !== undefined) await written;
+    }
+    await client.receive(new Uint8Array(counted.buffer));
+    expect(counted[0] === BigInt(total), "The sink counted otherwise");
+  };
+  await transfer(warm);
+  const begin = performance.now();
+  await transfer(total);
+  return total / 1_048_576 / ((performance.now() - begin) / 1000);
+}
