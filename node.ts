@@ -32,7 +32,8 @@ import type { UnixStream } from "./src/stream.ts";
  * @param connection a stream, or a descriptor that is a connected stream socket: a TCP connection
  * that was received, for instance
  * @throws {TypeError} for anything else
- * @throws {UnixSocketError} EBADF once closed, ENOTSOCK: no socket; then it stays the caller's
+ * @throws {UnixSocketError} EBADF once closed, ENOTSOCK: no socket, EPROTOTYPE: not a stream, EINVAL:
+ * it listens; then it stays the caller's
  */
 export function intoNodeSocket(connection: UnixStream | Fd): Socket {
   return intoSocket(connection) as Socket;

@@ -62,7 +62,12 @@ export function watchBySocket(
       const duplicate = libc.fcntl(fd, F_DUPFD_CLOEXEC, 0);
       // At the descriptor limit a timer looks, until a descriptor comes free.
       if (duplicate < 0) return lookAgain();
-      connect({ fd: duplicate, socket }).catch(lookAgain);
+      try {
+        connect({ fd: duplicate, socket }).catch(lookAgain);
+      } catch {
+        libc.close(duplicate);
+        lookAgain();
+      }
     },
     ref() {
       refd = true;

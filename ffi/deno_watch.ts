@@ -78,11 +78,11 @@ export function watchByAio(
   return {
     arm() {
       if (armed) return;
-      armed = true;
       // The ring is empty and has room for one, so that only a signal or a full memory stops this.
       for (let tries = 0; !submit(); tries++) {
         if (tries > 100) throw watchFailed("io_submit");
       }
+      armed = true;
     },
     ref: () => handle.ref(),
     unref: () => handle.unref(),

@@ -9,6 +9,9 @@ import { UnixSocketError } from "./errors.ts";
 import type { Watcher } from "./runtime.ts";
 import type { Libc } from "./symbols.ts";
 
+/** How long to wait before looking again, in milliseconds, where the next wait does not start. */
+const LOOK_AGAIN = 10;
+
 /**
  * A pipe handle of Node's own over the descriptor. When it becomes readable, Node reads from it,
  * gets EINVAL (nothing can be read from an epoll set), stops, and reports: that is the callback.
@@ -30,17 +33,23 @@ export function watchByPipe(
   let state: "idle" | "armed" | "reporting" = "idle";
   let wanted = false;
   const start = () => {
-    state = "armed";
     wanted = false;
     if (handle.open(duplicate) !== 0 || handle.readStart() !== 0) {
       throw unusable("this Node.js does not adopt an epoll set");
     }
+    state = "armed";
   };
   // libuv stops the handle when the report is over, whatever was started meanwhile, and Node runs
   // the microtasks within the report: only the next turn can start again.
   const reported = () => {
     state = "idle";
-    if (wanted) start();
+    if (!wanted) return;
+    try {
+      start();
+    } catch {
+      // Short of memory: whoever waits looks for himself, and asks again.
+      setTimeout(onReadable, LOOK_AGAIN);
+    }
   };
   handle.onread = () => {
     if (state !== "armed") return;

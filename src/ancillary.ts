@@ -89,7 +89,7 @@ function checkDescriptors(
       throw new TypeError("Cannot transfer this: expected an Fd or a socket, which own theirs");
     }
     const fd = fdOf(descriptor);
-    if (fd === -1) {
+    if (fd === -1 && isObject) {
       throw refusal("EBADF", {
         action: "Cannot send a descriptor",
         syscall: "sendmsg",

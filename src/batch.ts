@@ -77,10 +77,14 @@ export class SendBatch implements Disposable {
   #addressed = false;
   readonly #maxFds: number;
   #outgoing: Outgoing[] = [];
+  /** How many calls are sending it now. */
+  #sendings = 0;
+  #disposed = false;
 
   /** Lays out the memory: `messages` times `size` bytes, shared by all messages. */
   constructor(options?: BatchOptions) {
-    this.#maxFds = checkMaxFds(options?.maxFds ?? 0);
+    checkOptions(options);
+    this.#maxFds = checkMaxFds(ifAbsent(options?.maxFds, 0));
     const { abi } = native();
     const control = cmsg.spaceFor(abi, 12) + cmsg.spaceFor(abi, 4 * this.#maxFds);
     const { messages, size, block } = makeBlock(options, control);
@@ -108,9 +112,11 @@ export class SendBatch implements Disposable {
    * credentials
    * @returns false, and the batch unchanged, where the messages or the bytes are full
    * @throws {RangeError} for a message larger than the whole batch, or more descriptors than `maxFds`
+   * @throws {TypeError} while the batch is being sent
    * @throws {UnixSocketError} EBADF: a descriptor that is not open. EMFILE
    */
   add(data: Bytes, to?: AddressLike, along?: Omit<AncillaryOptions, "transfer">): boolean {
+    this.#assertIdle();
     const bytes = asBytes(data, "a message");
     if (bytes.length > this.#dataCapacity) {
       throw new RangeError(
@@ -131,8 +137,13 @@ export class SendBatch implements Disposable {
     return true;
   }
 
-  /** Empties the batch, and closes its duplicates of descriptors. Not while it is being sent. */
+  /**
+   * Empties the batch, and closes its duplicates of descriptors.
+   *
+   * @throws {TypeError} while the batch is being sent
+   */
   clear(): void {
+    this.#assertIdle();
     for (const outgoing of this.#outgoing) outgoing.letGo();
     this.#outgoing = [];
     this.#count = 0;
@@ -140,13 +151,34 @@ export class SendBatch implements Disposable {
     this.#addressed = false;
   }
 
-  /** Closes the batch's duplicates of descriptors. */
+  /** Closes the batch's duplicates of descriptors, once it is no longer being sent. */
   [Symbol.dispose](): void {
-    this.clear();
+    this.#disposed = true;
+    if (this.#sendings === 0) this.clear();
+  }
+
+  /**
+   * Keeps the batch as it is until the matching {@linkcode endSending}.
+   * @ignore
+   */
+  beginSending(): void {
+    this.#sendings++;
+  }
+
+  /** @ignore */
+  endSending(): void {
+    if (--this.#sendings === 0 && this.#disposed) this.clear();
+  }
+
+  #assertIdle(): void {
+    if (this.#sendings > 0) throw new TypeError("Cannot change a batch that is being sent");
   }
 
   #outgoingOf(along: AncillaryOptions): Outgoing {
     const { fds, credentials } = along;
+    if (along.transfer !== undefined) {
+      throw new TypeError("Cannot transfer descriptors to a batch: it keeps duplicates");
+    }
     const outgoing = new Outgoing({ fds, credentials });
     if (outgoing.count <= this.#maxFds) return outgoing;
     throw new RangeError(
@@ -189,6 +221,7 @@ export class ReceiveBatch implements Iterable<ReceivedMessage>, Disposable {
   readonly size: number;
   readonly #maxFds: number | null;
   readonly #controlRoom: number;
+  #receiving = false;
   #count = 0;
   #ancillary: Ancillary[] = [];
 
@@ -250,6 +283,20 @@ export class ReceiveBatch implements Iterable<ReceivedMessage>, Disposable {
       ancillary.pidfd = null;
       yield new ReceivedMessage(message, own);
     }
+  }
+
+  /**
+   * Reserves the batch until the matching {@linkcode endReceiving}.
+   * @ignore
+   */
+  beginReceiving(): void {
+    if (this.#receiving) throw new TypeError("Cannot receive into a batch that is receiving");
+    this.#receiving = true;
+  }
+
+  /** @ignore */
+  endReceiving(): void {
+    this.#receiving = false;
   }
 
   /** Closes the descriptors that came and were not taken, and forgets the messages. */

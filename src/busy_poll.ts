@@ -24,7 +24,8 @@ export interface Configuration {
   /**
    * For this thread: looks again for up to `max` microseconds before it parks, as long as that pays;
    * `false` parks at once. Without a call, 100 microseconds, or what the environment variable
-   * AFUNIX_BUSY_POLL says (a number of microseconds, 0 for never).
+   * AFUNIX_BUSY_POLL says (a number of microseconds, 0 for never). Deno needs
+   * `--allow-env=AFUNIX_BUSY_POLL` to read that, and goes without it unasked.
    */
   busyPoll?: BusyPollOptions | false | undefined;
 }
@@ -100,11 +101,19 @@ export function blockingPoll(): BusyPoll {
   return blocking ??= new BusyPoll();
 }
 
+let warned = false;
+
 function usualMax(): number {
   const wanted = environmentVariable("AFUNIX_BUSY_POLL");
   if (wanted === undefined || wanted === "") return USUAL_MAX;
   const max = Number(wanted);
-  return checkInteger(max, "AFUNIX_BUSY_POLL", 0, LONGEST);
+  if (Number.isInteger(max) && max >= 0 && max <= LONGEST) return max;
+  if (!warned) {
+    warned = true;
+    const shown = JSON.stringify(wanted);
+    console.warn(`afunix: AFUNIX_BUSY_POLL=${shown} is ignored: expected 0 to ${LONGEST}`);
+  }
+  return USUAL_MAX;
 }
 
 /** The most microseconds that a configuration asks for. */

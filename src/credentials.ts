@@ -10,7 +10,10 @@ import { checkFd } from "./validate.ts";
 
 /** A process, as the kernel recorded it. */
 export interface Credentials {
-  /** Process id. The process may have ended since, and its number been given to another. */
+  /**
+   * Process id. The process may have ended since, and its number been given to another: a pidfd has
+   * no such doubt. 0 for a process of another pid namespace, which has no number here.
+   */
   pid: number;
   /** User id. */
   uid: number;

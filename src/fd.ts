@@ -3,18 +3,21 @@
  * @module
  */
 
-import { checked, errnoNumber, file, native, refusal, sockets } from "../ffi/mod.ts";
+import { checked, errnoNumber, failure, file, native, refusal, sockets } from "../ffi/mod.ts";
 import { formatAddress, pathBytes, pathnameAddress, quote } from "./address.ts";
 import { readableOver, writableOver } from "./byte_streams.ts";
 import { closeWithOwner, Descriptor } from "./descriptor.ts";
+import { type Work, wouldBlock } from "./lane.ts";
 import { spendOrTurn } from "./reactor.ts";
-import { assertOpen, type ByteCalls, type Bytes, Transfers } from "./transfer.ts";
+import { assertOpen, type ByteCalls, type Bytes, timedOut, Transfers } from "./transfer.ts";
 import {
   asBytes,
   type AsyncOptions,
+  checkDeadline,
   checkFd,
   checkInteger,
   checkOptions,
+  checkSignal,
   checkWord,
   ifAbsent,
   type SyncOptions,
@@ -328,6 +331,29 @@ export class Fd implements Disposable {
   }
 
   /**
+   * Waits until reading would not have to (poll(2)), and takes nothing away: there are data, or the
+   * end. For descriptors that are waited for and not read: a pidfd whose process ends, an eventfd.
+   *
+   * @throws {UnixSocketError} EBADF: closed, also while this waited
+   */
+  async waitReadable(options?: AsyncOptions): Promise<void> {
+    const signal = checkSignal(options);
+    const result = this.#descriptor.reading.run(this.#waitingReadable(), signal);
+    if (typeof result !== "number") await result;
+  }
+
+  /**
+   * {@linkcode waitReadable}, blocking the thread.
+   *
+   * @throws {UnixSocketError} as `waitReadable` does, and ETIMEDOUT
+   */
+  waitReadableSync(options?: SyncOptions): void {
+    const deadline = checkDeadline(options);
+    const expired = () => timedOut("Cannot wait", "poll");
+    this.#descriptor.reading.runSync(this.#waitingReadable(), deadline, expired);
+  }
+
+  /**
    * Reads at a position, whatever the open file's own is (pread(2)). Never waits: for files, not for
    * pipes or sockets.
    *
@@ -506,6 +532,17 @@ export class Fd implements Disposable {
   /** Closes it at the end of a `using` scope. */
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  #waitingReadable(): Work {
+    assertOpen(this.#descriptor, "Cannot wait", "poll");
+    const descriptor = this.#descriptor;
+    return {
+      owner: this,
+      attempt: () => sockets.pollOne(descriptor.fd, "readable", 0) === 1 ? 0 : wouldBlock(),
+      fail: (negated, detail) =>
+        failure(negated, { action: "Cannot wait", syscall: "poll", detail }),
+    };
   }
 
   /** The transfers, after making the open file non-blocking if it may not be. */

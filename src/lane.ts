@@ -3,7 +3,7 @@
  * @module
  */
 
-import { errnoNumber, sockets } from "../ffi/mod.ts";
+import { errnoNumber, sockets, UnixSocketError } from "../ffi/mod.ts";
 import { blockingPoll } from "./busy_poll.ts";
 import { reactor, spend } from "./reactor.ts";
 
@@ -37,6 +37,9 @@ export interface LaneHost {
 
 /** How many operations one turn finishes for one lane, so that a busy one starves no other. */
 const MOST_PER_TURN = 32;
+
+// Taken once: a program that tests with a clock of its own does not stop the sockets.
+const now = performance.now.bind(performance);
 
 class Waiter {
   next: Waiter | null = null;
@@ -102,6 +105,9 @@ export class Lane {
    * `expired` makes the error for a deadline that passes.
    */
   runSync(work: Work, deadline: number, expired: () => unknown): number {
+    if (this.#attempting !== null) {
+      throw work.fail(-errnoNumber("EBUSY"), "called from within the operation before it");
+    }
     while (this.#first !== null) {
       const outcome = this.#step(this.#first);
       if (outcome === "blocked") this.#block(deadline, expired);
@@ -132,20 +138,20 @@ export class Lane {
     expired: () => unknown,
   ): number {
     const busyPoll = blockingPoll();
-    let since = performance.now();
+    let since = now();
     let before = work.progress?.();
     for (let result = first;; result = work.attempt()) {
-      const now = performance.now();
+      const at = now();
       const progress = work.progress?.();
       if (result >= 0 || progress !== before) {
-        busyPoll.learn(now - since);
+        busyPoll.learn(at - since);
         if (result >= 0) return result;
-        since = now;
+        since = at;
         before = progress;
       }
       if (result === YIELD) inTime(deadline, expired);
       else if (result !== wouldBlock()) throw work.fail(result);
-      else if (now - since >= busyPoll.window || now >= deadline) this.#block(deadline, expired);
+      else if (at - since >= busyPoll.window || at >= deadline) this.#block(deadline, expired);
     }
   }
 
@@ -201,8 +207,14 @@ export class Lane {
   #wait(work: Work, signal: AbortSignal | undefined): Promise<number> {
     // The attempt before may have run code that aborted it.
     if (signal?.aborted) return Promise.reject(signal.reason);
-    this.#host.enroll();
-    work.beginWait?.();
+    try {
+      this.#host.enroll();
+      work.beginWait?.();
+    } catch (error) {
+      // What has left already must not be forgotten over the reason why the rest cannot wait.
+      if (!(error instanceof UnixSocketError) || !work.progress?.()) throw error;
+      throw work.fail(-error.errno, error.message);
+    }
     return new Promise<number>((resolve, reject) => {
       const waiter = new Waiter(work, resolve, reject);
       waiter.previous = this.#last;
@@ -247,7 +259,7 @@ export class Lane {
 
 /** How many milliseconds are left; throws where none are. */
 function inTime(deadline: number, expired: () => unknown): number {
-  const left = deadline - performance.now();
+  const left = deadline - now();
   if (left <= 0) throw expired();
   return left;
 }

@@ -162,6 +162,7 @@ export abstract class MessageSocket extends Socket {
     const signal = checkSignal(options);
     const batch = messages instanceof SendBatch ? messages : batchesOf(messages);
     const work = this.#sendingMany(batch);
+    batch.beginSending();
     try {
       if (options?.dontWait) {
         this.#once(work, batch.addressed);
@@ -170,6 +171,8 @@ export abstract class MessageSocket extends Socket {
     } catch (error) {
       if (work.sent === 0) throw error;
       return { sent: work.sent, error };
+    } finally {
+      batch.endSending();
     }
     return { sent: work.sent, error: null };
   }
@@ -183,11 +186,14 @@ export abstract class MessageSocket extends Socket {
     const deadline = checkDeadline(options);
     const batch = messages instanceof SendBatch ? messages : batchesOf(messages);
     const work = this.#sendingMany(batch);
+    batch.beginSending();
     try {
       this.runSendSync(work, deadline, batch.addressed);
     } catch (error) {
       if (work.sent === 0) throw error;
       return { sent: work.sent, error };
+    } finally {
+      batch.endSending();
     }
     return { sent: work.sent, error: null };
   }
@@ -202,7 +208,13 @@ export abstract class MessageSocket extends Socket {
   async receiveMany(batch: ReceiveBatch, options?: AsyncOptions): Promise<number> {
     checkBatch(batch);
     const signal = checkSignal(options);
-    return await this.descriptor.reading.run(this.#receivingMany(batch), signal);
+    const work = this.#receivingMany(batch);
+    batch.beginReceiving();
+    try {
+      return await this.descriptor.reading.run(work, signal);
+    } finally {
+      batch.endReceiving();
+    }
   }
 
   /**
@@ -214,7 +226,13 @@ export abstract class MessageSocket extends Socket {
     checkBatch(batch);
     const deadline = checkDeadline(options);
     const expired = () => timedOut("Cannot receive", "recvmmsg");
-    return this.descriptor.reading.runSync(this.#receivingMany(batch), deadline, expired);
+    const work = this.#receivingMany(batch);
+    batch.beginReceiving();
+    try {
+      return this.descriptor.reading.runSync(work, deadline, expired);
+    } finally {
+      batch.endReceiving();
+    }
   }
 
   /**

@@ -7,7 +7,7 @@
 import { cmsg, failure, native, sockets } from "../ffi/mod.ts";
 import { checkMaxFds, type Outgoing, takeAncillary } from "./ancillary.ts";
 import { type Work, YIELD } from "./lane.ts";
-import { blockFor, checkSize, isEnd, messageAt } from "./messages.ts";
+import { blockFor, checkSize, DEFAULT_SIZE, isEnd, messageAt } from "./messages.ts";
 import { ReceivedMessage } from "./received_message.ts";
 import { changed, type Transfers } from "./transfer.ts";
 import { checkInteger } from "./validate.ts";
@@ -92,7 +92,12 @@ export function streamSending(
         0,
       );
     }
-    const result = sendWhole(at.fd, view.subarray(0, FIRST_PART), outgoing, null);
+    const result = sendWhole(
+      at.fd,
+      view.subarray(0, Math.min(expected, FIRST_PART)),
+      outgoing,
+      null,
+    );
     if (result > 0) outgoing.letGo();
     return result;
   };
@@ -139,21 +144,23 @@ export function streamReceiving(
   owner: object,
   at: { readonly fd: number },
   transfers: Transfers,
-  room: ReceiveMessageRoom | undefined,
+  options: ReceiveMessageRoom | undefined,
 ): StreamReceipt {
-  const maxFds = checkMaxFds(room?.maxFds);
-  const size = room?.size === undefined
+  const maxFds = checkMaxFds(options?.maxFds);
+  const size = options?.size === undefined
     ? USUAL_STREAM_SIZE
-    : checkInteger(room.size, "a number of bytes", 1, sockets.MOST_BYTES);
+    : checkInteger(options.size, "a number of bytes", 1, sockets.MOST_BYTES);
+  // A stream may always return less.
+  const room = Math.min(size, DEFAULT_SIZE);
   const receipt: StreamReceipt = {
     owner,
     message: null,
     attempt() {
-      const block = blockFor(size);
-      const length = block.receiveOne(at.fd, 0, cmsg.fullRoom(native().abi), size);
+      const block = blockFor(room);
+      const length = block.receiveOne(at.fd, 0, cmsg.fullRoom(native().abi), room);
       if (length <= 0) return length;
       const ancillary = takeAncillary(block, 0, maxFds);
-      const message = messageAt(block, 0, length, size);
+      const message = messageAt(block, 0, length, room);
       receipt.message = new ReceivedMessage({ ...message, endOfRecord: false }, ancillary);
       transfers.bytesRead += length;
       return length;

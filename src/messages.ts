@@ -41,14 +41,20 @@ export const TIMESTAMP_ROOM = 32;
 const UNNAMED: UnnamedAddress = Object.freeze({ kind: "unnamed" });
 
 let shared: MessageBlock | null = null;
+let large: WeakRef<MessageBlock> | null = null;
 
 /** This thread's memory for one message, whose use ends before the next one's begins. */
 export function blockFor(size: number): MessageBlock {
   const control = cmsg.fullRoom(native().abi);
   const make = (data: number) => new MessageBlock({ messages: 1, data, control });
-  // More than the usual room is given up again after the one receipt.
-  if (size > DEFAULT_SIZE) return make(size);
-  return shared ??= make(DEFAULT_SIZE);
+  if (size <= DEFAULT_SIZE) return shared ??= make(DEFAULT_SIZE);
+  // More than the usual room is kept only as long as the collector leaves it.
+  let block = large?.deref();
+  if (block === undefined || block.room < size) {
+    block = make(size);
+    large = new WeakRef(block);
+  }
+  return block;
 }
 
 /** The options of a receipt, checked. */

@@ -3,7 +3,15 @@
  * @module
  */
 
-import { checked, file, inspectNodeSocket, openNodeSocket, refusal } from "../ffi/mod.ts";
+import {
+  checked,
+  file,
+  inspectNodeSocket,
+  native,
+  openNodeSocket,
+  refusal,
+  sockets,
+} from "../ffi/mod.ts";
 import { Fd } from "./fd.ts";
 import { UnixStream } from "./stream.ts";
 
@@ -12,12 +20,19 @@ const TAKING = "Cannot take over a node:net socket";
 
 /** A `node:net` socket over the descriptor of a connection, which gives it away. */
 export function intoSocket(connection: UnixStream | Fd): unknown {
-  if (!(connection instanceof UnixStream) && !(connection instanceof Fd)) {
+  // By shape: two bundles of this library have two classes of one name.
+  if (typeof connection?.fd !== "number" || typeof connection.intoFd !== "function") {
     throw new TypeError(`${GIVING} of this: expected a UnixStream, or an Fd that is a socket`);
   }
-  const context = { action: GIVING, syscall: "socket" };
-  if (connection instanceof Fd && !connection.closed && connection.kind !== "socket") {
-    throw refusal("ENOTSOCK", context);
+  const context = { action: GIVING, syscall: "getsockopt" };
+  const { SOL_SOCKET, SO_TYPE, SO_ACCEPTCONN, SOCK_STREAM } = native().abi.constants;
+  const option = (name: number) =>
+    checked(sockets.getsockopt(connection.fd, SOL_SOCKET, name), context);
+  if (connection.fd !== -1) {
+    if (option(SO_TYPE) !== SOCK_STREAM) {
+      throw refusal("EPROTOTYPE", { ...context, detail: "it is no stream socket" });
+    }
+    if (option(SO_ACCEPTCONN) === 1) throw refusal("EINVAL", { ...context, detail: "it listens" });
   }
   const fd = connection.intoFd();
   let socket: unknown = null;

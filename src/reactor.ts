@@ -40,11 +40,17 @@ const LOOK_AGAIN = 10;
 let credit = CREDIT;
 
 /**
- * Takes one from this thread's credit; false where an operation has to wait for the next turn.
- * Needs no reactor: what is ready at once works at the descriptor limit too.
+ * Takes one from this thread's credit; false where an operation has to wait for the next turn. What
+ * is ready at once goes on at the descriptor limit too, where there can be no reactor to wait with.
  */
 export function spend(): boolean {
-  return credit > 0 && credit-- > 0;
+  if (credit > 0) return credit-- > 0;
+  try {
+    reactor();
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 /**
@@ -61,7 +67,13 @@ export function spendOrTurn(): Promise<void> | undefined {
   );
 }
 
+// Taken once: a program that tests with a clock of its own does not stop the sockets.
+const { setImmediate, setTimeout } = globalThis;
+const now = performance.now.bind(performance);
+
 class Reactor {
+  // First, because it can refuse what the environment says.
+  readonly #busyPoll = new BusyPoll();
   readonly #poller: Poller = createEpoll();
   readonly #watcher: Watcher;
   readonly #registrants = new Map<number, Registrant>();
@@ -70,7 +82,6 @@ class Reactor {
   #waiting = 0;
   #refs = 0;
   #armed = false;
-  readonly #busyPoll = new BusyPoll();
   /** When the wait began that goes on now. */
   #since = 0;
   #looking = false;
@@ -131,8 +142,9 @@ class Reactor {
   /** Begins to wait for events: looking for a while where that pays, then parked. */
   #wait(): void {
     if (this.#looking || this.#armed) return;
-    this.#since = performance.now();
-    if (this.#busyPoll.window === 0) return this.#arm();
+    this.#since = now();
+    // What looks keeps the process alive, so it may only where something that waits does.
+    if (this.#busyPoll.window === 0 || this.#refs === 0) return this.#arm();
     this.#looking = true;
     setImmediate(this.#look);
   }
@@ -142,9 +154,9 @@ class Reactor {
     this.#looking = false;
     if (this.#waiting === 0) return;
     if (this.#collect()) {
-      this.#busyPoll.learn(performance.now() - this.#since);
+      this.#busyPoll.learn(now() - this.#since);
       if (this.#waiting > 0) this.#wait();
-    } else if (performance.now() - this.#since < this.#busyPoll.window) {
+    } else if (this.#refs > 0 && now() - this.#since < this.#busyPoll.window) {
       this.#looking = true;
       setImmediate(this.#look);
     } else this.#arm();
@@ -158,13 +170,14 @@ class Reactor {
       this.#watcher.arm();
     } catch {
       // Short of memory or descriptors: a timer looks, so that no wait is forgotten.
-      setTimeout(() => this.#turn(), LOOK_AGAIN);
+      const timer: unknown = setTimeout(() => this.#turn(), LOOK_AGAIN);
+      if (this.#refs === 0) (timer as { unref?(): void }).unref?.();
     }
   }
 
   #turn(): void {
     this.#armed = false;
-    this.#busyPoll.learn(performance.now() - this.#since);
+    this.#busyPoll.learn(now() - this.#since);
     this.#collect();
     // More than one look takes shows again at once: the watcher tells the level, not the edge.
     if (this.#waiting > 0) this.#wait();

@@ -42,7 +42,7 @@ export class ReceivedMessage implements Message, Ancillary, Disposable {
   readonly endOfRecord: boolean;
   /**
    * The descriptors, in the order they were sent, close-on-exec. Take one by removing it:
-   * `fds.shift()`, `fds.splice(0)`. Those that are left are closed with the message.
+   * `fds.shift()`, or all with {@linkcode takeFds}. Those that are left are closed with the message.
    */
   readonly fds: Fd[];
   /**
@@ -77,6 +77,11 @@ export class ReceivedMessage implements Message, Ancillary, Disposable {
     this.pidfd = ancillary.pidfd;
     this.securityContext = ancillary.securityContext;
     this.controlTruncated = ancillary.controlTruncated;
+  }
+
+  /** Takes all descriptors out of the message. */
+  takeFds(): Fd[] {
+    return this.fds.splice(0);
   }
 
   /** Takes the pidfd out of the message; null where there is none. */

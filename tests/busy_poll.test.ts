@@ -170,11 +170,31 @@ for (const [value, expected] of [["0", 0], ["40", 0.025], ["", 0.025]] as const)
   });
 }
 
-test("AFUNIX_BUSY_POLL that is no number is refused at first use", async () => {
-  const program = join(ROOT, "tests", "programs", "busy_poll_window.ts");
-  const { code, stderr } = await run(commandFor(RUNTIME, program), {
-    env: { AFUNIX_BUSY_POLL: "fast" },
+for (const value of ["off", "fast", "-1", "1.5", "10001", "NaN", "Infinity", "40us"]) {
+  test(`AFUNIX_BUSY_POLL=${JSON.stringify(value)} is ignored with one warning`, async () => {
+    const program = join(ROOT, "tests", "programs", "busy_poll_window.ts");
+    const { code, stdout, stderr } = await run(commandFor(RUNTIME, program), {
+      env: { AFUNIX_BUSY_POLL: value },
+    });
+    assertEquals([code, JSON.parse(stdout)], [0, 0.025]);
+    assertEquals(stderr.match(/AFUNIX_BUSY_POLL/g)?.length, 1, stderr);
+    assert(stderr.includes(value), stderr);
   });
-  assert(code !== 0);
-  assert(stderr.includes("AFUNIX_BUSY_POLL"), stderr);
+}
+
+test("AFUNIX_BUSY_POLL that is no number warns once of all that waits and blocks, which works", async () => {
+  const program = join(ROOT, "tests", "programs", "unref_conversation.ts");
+  const { code, stdout, stderr } = await run([...commandFor(RUNTIME, program), "configured"], {
+    env: { AFUNIX_BUSY_POLL: "off" },
+  });
+  assertEquals([code, stdout], [0, "over\n"]);
+  assertEquals(stderr.match(/AFUNIX_BUSY_POLL/g)?.length, 1, stderr);
 });
+
+for (const max of ["configured", "0", "1", "10000"]) {
+  test(`a fast conversation that is unref'd keeps no process alive, busy polling up to: ${max}`, async () => {
+    const program = join(ROOT, "tests", "programs", "unref_conversation.ts");
+    const finished = await run([...commandFor(RUNTIME, program), max]);
+    assertEquals(finished, { code: 0, signal: null, stdout: "over\n", stderr: "" });
+  });
+}
