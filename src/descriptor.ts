@@ -12,8 +12,8 @@ import { reactor, type Registrant } from "./reactor.ts";
  * the program has lost can be collected, and the descriptor closed.
  */
 export class Descriptor implements LaneHost, Registrant {
-  readonly reading: Lane = new Lane(this, "readable");
-  readonly writing: Lane = new Lane(this, "writable");
+  #reading: Lane | null = null;
+  #writing: Lane | null = null;
   #beforeClose: (() => void) | null = null;
   #fd: number;
   #token = 0;
@@ -22,6 +22,15 @@ export class Descriptor implements LaneHost, Registrant {
 
   constructor(fd: number) {
     this.#fd = fd;
+  }
+
+  /** Made when first asked for: many descriptors only pass through. */
+  get reading(): Lane {
+    return this.#reading ??= new Lane(this, "readable");
+  }
+
+  get writing(): Lane {
+    return this.#writing ??= new Lane(this, "writable");
   }
 
   /** The number, or −1 once closed or given away. */
@@ -92,8 +101,8 @@ export class Descriptor implements LaneHost, Registrant {
     this.#fd = -1;
     lastNet.unregister(this);
     const closed = -errnoNumber("EBADF");
-    this.reading.evict(closed, detail);
-    this.writing.evict(closed, detail);
+    this.#reading?.evict(closed, detail);
+    this.#writing?.evict(closed, detail);
     this.finish();
     if (this.#token !== 0) reactor().unregister(fd, this.#token);
     return fd;

@@ -96,13 +96,12 @@ const LAST_POSITION = Number.MAX_SAFE_INTEGER;
  */
 export class Fd implements Disposable {
   readonly #descriptor: Descriptor;
-  readonly #transfers: Transfers;
+  #transfers: Transfers | null = null;
   /** Whether its open file may still be in blocking mode. */
   #perhapsBlocking = false;
 
   private constructor(fd: number) {
     this.#descriptor = new Descriptor(fd);
-    this.#transfers = new Transfers(this, this.#descriptor, calls);
     closeWithOwner(this, this.#descriptor);
   }
 
@@ -555,7 +554,7 @@ export class Fd implements Disposable {
         checked(result, { action: "Cannot use this descriptor", syscall: "fcntl" });
       }
     }
-    return this.#transfers;
+    return this.#transfers ??= new Transfers(this, this.#descriptor, calls);
   }
 
   /** One call on the open descriptor that never waits. */
