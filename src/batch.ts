@@ -176,7 +176,7 @@ export class SendBatch implements Disposable {
 
   #outgoingOf(along: AncillaryOptions): Outgoing {
     const { fds, credentials } = along;
-    if (along.transfer !== undefined) {
+    if (along.transfer) {
       throw new TypeError("Cannot transfer descriptors to a batch: it keeps duplicates");
     }
     const outgoing = new Outgoing({ fds, credentials });
