@@ -44,7 +44,8 @@ export {
   UnixDatagram,
 } from "./src/datagram.ts";
 export { UnixSocketError, type UnixSocketErrorInit } from "./src/errors.ts";
-export { Fd, type FdKind, type FdStatus, type OpenMode, type Seals } from "./src/fd.ts";
+export { Fd, type OpenMode } from "./src/fd.ts";
+export type { FdKind, FdStatus, Seals } from "./src/fd_status.ts";
 export { type BusyPollOptions, type Configuration } from "./src/busy_poll.ts";
 export { UnixListener } from "./src/listener.ts";
 export {
