@@ -46,7 +46,7 @@ export {
 export { UnixSocketError, type UnixSocketErrorInit } from "./src/errors.ts";
 export { Fd, type OpenMode } from "./src/fd.ts";
 export type { FdKind, FdStatus, Seals } from "./src/fd_status.ts";
-export { type BusyPollOptions, type Configuration } from "./src/busy_poll.ts";
+export { type BusyPollOptions, type Configuration, configure } from "./src/busy_poll.ts";
 export { UnixListener } from "./src/listener.ts";
 export {
   type AdoptListenerOptions,
@@ -68,7 +68,6 @@ export {
 export type { ReceiveMessageRoom } from "./src/message_work.ts";
 export type { Message } from "./src/messages.ts";
 export { ReceivedMessage } from "./src/received_message.ts";
-export { configure } from "./src/reactor.ts";
 export { UnixSeqpacket, UnixSeqpacketListener } from "./src/seqpacket.ts";
 export { type ShutdownHow, Socket } from "./src/socket.ts";
 export {

@@ -53,7 +53,17 @@ export function spaceFor(abi: Abi, payload: number): number {
  */
 export function fullRoom(abi: Abi): number {
   return spaceFor(abi, abi.layouts.ucred?.size ?? 0) + spaceFor(abi, SECURITY_ROOM) +
-    spaceFor(abi, 16) + spaceFor(abi, 4) + spaceFor(abi, 4 * (MOST_DESCRIPTORS + 1));
+    timestampRoom(abi) + spaceFor(abi, 4) + spaceFor(abi, 4 * (MOST_DESCRIPTORS + 1));
+}
+
+/** Room for the timestamp that the kernel adds to a message (`struct timespec`), and nothing else. */
+export function timestampRoom(abi: Abi): number {
+  return spaceFor(abi, 16);
+}
+
+/** Room for what is sent along: credentials, and so many descriptors. */
+export function sendingRoom(abi: Abi, fds: number): number {
+  return spaceFor(abi, abi.layouts.ucred?.size ?? 0) + spaceFor(abi, 4 * fds);
 }
 
 /** The bytes of the control messages that carry descriptors and credentials. */

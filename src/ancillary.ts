@@ -201,12 +201,8 @@ export function takeAncillary(block: MessageBlock, index: number, maxFds: number
   const found = cmsg.parseControl(abi, block.control(index));
   const { fds, pidfds } = found;
   // Of a set with a gap nobody can tell which is which.
-  const keep = cut ? 0 : Math.min(maxFds, fds.length);
-  for (const fd of fds.splice(keep)) {
-    file.close(fd);
-    found.malformed = true;
-  }
-  for (const fd of pidfds.splice(1)) file.close(fd);
+  const beyond = fds.splice(cut ? 0 : maxFds);
+  for (const fd of [...beyond, ...pidfds.splice(1)]) file.close(fd);
   let { credentials } = found;
   if (
     credentials?.pid === 0 && credentials.uid === OVERFLOW_ID && credentials.gid === OVERFLOW_ID
@@ -221,7 +217,7 @@ export function takeAncillary(block: MessageBlock, index: number, maxFds: number
     securityContext: found.securityContext === null || cut
       ? null
       : new TextDecoder().decode(found.securityContext),
-    controlTruncated: cut || found.malformed,
+    controlTruncated: cut || found.malformed || beyond.length > 0,
   };
 }
 

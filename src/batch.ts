@@ -12,7 +12,7 @@ import {
   Outgoing,
   takeAncillary,
 } from "./ancillary.ts";
-import { isEnd, messageAt, senderAt, TIMESTAMP_ROOM } from "./messages.ts";
+import { isEnd, messageAt, senderAt, timestampRoom } from "./messages.ts";
 import { ReceivedMessage } from "./received_message.ts";
 import { packPlain } from "./sockaddr_scope.ts";
 import type { Bytes } from "./transfer.ts";
@@ -85,8 +85,7 @@ export class SendBatch implements Disposable {
   constructor(options?: BatchOptions) {
     checkOptions(options);
     this.#maxFds = checkMaxFds(ifAbsent(options?.maxFds, 0));
-    const { abi } = native();
-    const control = cmsg.spaceFor(abi, 12) + cmsg.spaceFor(abi, 4 * this.#maxFds);
+    const control = cmsg.sendingRoom(native().abi, this.#maxFds);
     const { messages, size, block } = makeBlock(options, control);
     this.block = block;
     this.capacity = messages;
@@ -222,6 +221,7 @@ export class ReceiveBatch implements Iterable<ReceivedMessage>, Disposable {
   readonly #maxFds: number | null;
   readonly #controlRoom: number;
   #receiving = false;
+  #disposed = false;
   #count = 0;
   #ancillary: Ancillary[] = [];
 
@@ -229,7 +229,7 @@ export class ReceiveBatch implements Iterable<ReceivedMessage>, Disposable {
   constructor(options?: BatchOptions) {
     checkOptions(options);
     this.#maxFds = options?.maxFds === undefined ? null : checkMaxFds(options.maxFds);
-    this.#controlRoom = this.#maxFds === null ? TIMESTAMP_ROOM : cmsg.fullRoom(native().abi);
+    this.#controlRoom = this.#maxFds === null ? timestampRoom() : cmsg.fullRoom(native().abi);
     const { messages, size, block } = makeBlock(options, this.#controlRoom);
     this.block = block;
     this.capacity = messages;
@@ -297,6 +297,7 @@ export class ReceiveBatch implements Iterable<ReceivedMessage>, Disposable {
   /** @ignore */
   endReceiving(): void {
     this.#receiving = false;
+    if (this.#disposed) this.clear();
   }
 
   /** Closes the descriptors that came and were not taken, and forgets the messages. */
@@ -309,8 +310,9 @@ export class ReceiveBatch implements Iterable<ReceivedMessage>, Disposable {
     this.#count = 0;
   }
 
-  /** Closes the descriptors that came and were not taken. */
+  /** Closes the descriptors that came and were not taken, or that a pending call still receives. */
   [Symbol.dispose](): void {
+    this.#disposed = true;
     this.clear();
   }
 

@@ -94,7 +94,13 @@ export class BusyPoll {
   }
 }
 
+let waiting: BusyPoll | undefined;
 let blocking: BusyPoll | undefined;
+
+/** The window of what this thread waits for without blocking. */
+export function waitingPoll(): BusyPoll {
+  return waiting ??= new BusyPoll();
+}
 
 /** The window of this thread's blocking calls, which look by trying again. */
 export function blockingPoll(): BusyPoll {
@@ -116,9 +122,29 @@ function usualMax(): number {
   return USUAL_MAX;
 }
 
-/** The most microseconds that a configuration asks for. */
-export function checkBusyPoll(wanted: BusyPollOptions | false): number {
+function checkBusyPoll(wanted: BusyPollOptions | false): number {
   if (wanted === false) return 0;
   checkOptions(wanted);
   return checkInteger(wanted.max, "a number of microseconds", 1, LONGEST);
+}
+
+/**
+ * Configures this thread.
+ *
+ * @throws {TypeError|RangeError} for what makes no sense
+ *
+ * @example Park at once, as a process does that must not burn any time
+ * ```ts
+ * import { configure } from "@afunix/afunix";
+ *
+ * configure({ busyPoll: false });
+ * ```
+ */
+export function configure(configuration: Configuration): void {
+  checkOptions(configuration);
+  const { busyPoll } = configuration;
+  if (busyPoll === undefined) return;
+  const max = checkBusyPoll(busyPoll);
+  waitingPoll().max = max;
+  blockingPoll().max = max;
 }

@@ -36,7 +36,9 @@ export const DEFAULT_SIZE = 524_288;
  * kernel discards descriptors that find no room, and they never become ours unasked. Only for
  * sockets that asked for the timestamp: where none comes, a descriptor would fit.
  */
-export const TIMESTAMP_ROOM = 32;
+export function timestampRoom(): number {
+  return cmsg.timestampRoom(native().abi);
+}
 
 const UNNAMED: UnnamedAddress = Object.freeze({ kind: "unnamed" });
 
@@ -73,7 +75,7 @@ export function receiveOne(
   emptyMayBeEnd: boolean,
 ): Message | null | number {
   const block = blockFor(size);
-  const length = block.receiveOne(fd, flags, emptyMayBeEnd ? TIMESTAMP_ROOM : 0, size);
+  const length = block.receiveOne(fd, flags, emptyMayBeEnd ? timestampRoom() : 0, size);
   if (length < 0) return length;
   return emptyMayBeEnd && isEnd(block, 0, length) ? null : messageAt(block, 0, length, size);
 }

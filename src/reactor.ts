@@ -16,9 +16,8 @@ import {
   type Poller,
   type Watcher,
 } from "../ffi/mod.ts";
-import { blockingPoll, BusyPoll, checkBusyPoll, type Configuration } from "./busy_poll.ts";
+import { waitingPoll } from "./busy_poll.ts";
 import type { Lane } from "./lane.ts";
-import { checkOptions } from "./validate.ts";
 
 /** What is told about events: both directions of one descriptor. */
 export interface Registrant {
@@ -72,8 +71,7 @@ const { setImmediate, setTimeout } = globalThis;
 const now = performance.now.bind(performance);
 
 class Reactor {
-  // First, because it can refuse what the environment says.
-  readonly #busyPoll = new BusyPoll();
+  readonly #busyPoll = waitingPoll();
   readonly #poller: Poller = createEpoll();
   readonly #watcher: Watcher;
   readonly #registrants = new Map<number, Registrant>();
@@ -132,11 +130,6 @@ class Reactor {
   runNextTurn(lane: Lane): void {
     if (this.#postponed.size === 0) setImmediate(() => this.#resume());
     this.#postponed.add(lane);
-  }
-
-  /** How many microseconds to look for events before parking, at most. */
-  set busyPollMax(microseconds: number) {
-    this.#busyPoll.max = microseconds;
   }
 
   /** Begins to wait for events: looking for a while where that pays, then parked. */
@@ -211,25 +204,4 @@ let instance: Reactor | undefined;
 /** This thread's reactor. */
 export function reactor(): Reactor {
   return instance ??= new Reactor();
-}
-
-/**
- * Configures this thread.
- *
- * @throws {TypeError|RangeError} for what makes no sense
- *
- * @example Park at once, as a process does that must not burn any time
- * ```ts
- * import { configure } from "@afunix/afunix";
- *
- * configure({ busyPoll: false });
- * ```
- */
-export function configure(configuration: Configuration): void {
-  checkOptions(configuration);
-  const { busyPoll } = configuration;
-  if (busyPoll === undefined) return;
-  const max = checkBusyPoll(busyPoll);
-  reactor().busyPollMax = max;
-  blockingPoll().max = max;
 }
