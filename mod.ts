@@ -24,7 +24,7 @@ export {
   sameAddress,
   type UnnamedAddress,
 } from "./src/address.ts";
-export type { Ancillary, AncillaryOptions, FdLike } from "./src/ancillary.ts";
+export type { Ancillary, AncillaryOptions } from "./src/ancillary.ts";
 export type { AllowedPeers, AuthorizePeer } from "./src/authorize.ts";
 export { type BatchOptions, type BatchResult, ReceiveBatch, SendBatch } from "./src/batch.ts";
 export {
@@ -33,7 +33,6 @@ export {
   peerGroups,
   peerPidfd,
   peerSecurityContext,
-  type SocketLike,
 } from "./src/credentials.ts";
 export {
   type BindOptions,
@@ -45,6 +44,7 @@ export {
 } from "./src/datagram.ts";
 export { UnixSocketError, type UnixSocketErrorInit } from "./src/errors.ts";
 export { Fd, type OpenMode } from "./src/fd.ts";
+export type { FdLike } from "./src/fd_like.ts";
 export type { FdKind, FdStatus, Seals } from "./src/fd_status.ts";
 export { type BusyPollOptions, type Configuration, configure } from "./src/busy_poll.ts";
 export { UnixListener } from "./src/listener.ts";

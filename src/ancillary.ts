@@ -11,15 +11,12 @@ import {
   file,
   type MessageBlock,
   native,
-  refusal,
   sockets,
 } from "../ffi/mod.ts";
 import type { Credentials } from "./credentials.ts";
 import { Fd } from "./fd.ts";
-import { checkFd, checkInteger, checkOptions, ifAbsent } from "./validate.ts";
-
-/** A descriptor: its number, or an object that has one, as {@linkcode Fd} and every socket do. */
-export type FdLike = number | { readonly fd: number };
+import { type FdLike, fdOf, openFdOf } from "./fd_like.ts";
+import { checkFd, checkFlag, checkInteger, checkOptions } from "./validate.ts";
 
 /** An object that owns its descriptor. */
 interface Owner {
@@ -88,25 +85,10 @@ function checkDescriptors(
     if (transfer && !(isObject && isOwner(descriptor))) {
       throw new TypeError("Cannot transfer this: expected an Fd or a socket, which own theirs");
     }
-    const fd = fdOf(descriptor);
-    if (fd === -1 && isObject) {
-      throw refusal("EBADF", {
-        action: "Cannot send a descriptor",
-        syscall: "sendmsg",
-        detail: "it is closed",
-      });
-    }
-    checkFd(fd);
+    if (typeof descriptor === "number") checkFd(descriptor);
+    else openFdOf(descriptor, "Cannot send a descriptor", "sendmsg");
   }
   return [...descriptors];
-}
-
-/** The number of a descriptor, −1 where its object is closed. */
-export function fdOf(descriptor: FdLike): number {
-  if (typeof descriptor === "number") return descriptor;
-  const fd = (descriptor as { fd?: unknown } | null)?.fd;
-  if (typeof fd === "number") return fd;
-  throw new TypeError("Cannot use this as a descriptor: expected a number, an Fd or a socket");
 }
 
 /**
@@ -124,10 +106,7 @@ export class Outgoing {
 
   constructor(options: AncillaryOptions | undefined) {
     checkOptions(options);
-    const transfer = ifAbsent(options?.transfer, false);
-    if (typeof transfer !== "boolean") {
-      throw new TypeError("Cannot use this as transfer: expected true or false");
-    }
+    const transfer = checkFlag(options?.transfer, "transfer");
     this.#transfer = transfer;
     this.#descriptors = checkDescriptors(options?.fds, transfer);
     this.#credentials = checkCredentials(options?.credentials);

@@ -4,9 +4,9 @@
  * @module
  */
 
-import { checked, errnoNumber, native, refusal, sockets } from "../ffi/mod.ts";
+import { checked, errnoNumber, native, sockets } from "../ffi/mod.ts";
 import { Fd } from "./fd.ts";
-import { checkFd } from "./validate.ts";
+import { type FdLike, openFdOf } from "./fd_like.ts";
 
 /** A process, as the kernel recorded it. */
 export interface Credentials {
@@ -21,22 +21,10 @@ export interface Credentials {
   gid: number;
 }
 
-/** A socket: its descriptor's number, or an object that has it as `fd`. */
-export type SocketLike = number | { readonly fd: number };
+const SYSCALL = "getsockopt";
 
 /** The uid and gid that the kernel reports where it knows nobody: −1. */
 const NOBODY = 0xffff_ffff;
-
-function fdOf(socket: SocketLike, action: string): number {
-  const fd = typeof socket === "number" ? socket : (socket as { fd?: unknown } | null)?.fd;
-  if (typeof fd !== "number") {
-    throw new TypeError("Cannot use this as a socket: expected a descriptor or a socket");
-  }
-  if (fd === -1) {
-    throw refusal("EBADF", { action, syscall: "getsockopt", detail: "the socket is closed" });
-  }
-  return checkFd(fd);
-}
 
 /**
  * Who the peer is (SO_PEERCRED, Linux), with effective user and group: for the server's side the
@@ -54,12 +42,12 @@ function fdOf(socket: SocketLike, action: string): number {
  * server.on("connection", (socket) => console.log(peerCredentials(socket._handle.fd)));
  * ```
  */
-export function peerCredentials(socket: SocketLike): Credentials | null {
+export function peerCredentials(socket: FdLike): Credentials | null {
   const action = "Cannot read the peer's credentials";
   const credentials: Credentials = { pid: 0, uid: NOBODY, gid: NOBODY };
-  checked(sockets.peerCredentials(fdOf(socket, action), credentials), {
+  checked(sockets.peerCredentials(openFdOf(socket, action, SYSCALL), credentials), {
     action,
-    syscall: "getsockopt",
+    syscall: SYSCALL,
   });
   return credentials.pid === 0 && credentials.uid === NOBODY ? null : credentials;
 }
@@ -74,9 +62,9 @@ const FEW_GROUPS = 32;
  * @returns null where the kernel knows no peer
  * @throws {UnixSocketError} EBADF, ENOTSOCK, ENOPROTOOPT: the kernel cannot
  */
-export function peerGroups(socket: SocketLike): number[] | null {
+export function peerGroups(socket: FdLike): number[] | null {
   const action = "Cannot read the peer's groups";
-  const fd = fdOf(socket, action);
+  const fd = openFdOf(socket, action, SYSCALL);
   const found = readOption(fd, native().abi.linux!.SO_PEERGROUPS, FEW_GROUPS * 4, action);
   return found === null ? null : [...new Uint32Array(found.buffer, 0, found.length / 4)];
 }
@@ -90,9 +78,9 @@ export function peerGroups(socket: SocketLike): number[] | null {
  * @throws {UnixSocketError} EBADF, ENOTSOCK, EMFILE, ENOPROTOOPT: the kernel cannot, EINVAL or ESRCH: the
  * peer is gone (before Linux 6.16)
  */
-export function peerPidfd(socket: SocketLike): Fd | null {
+export function peerPidfd(socket: FdLike): Fd | null {
   const action = "Cannot get a pidfd of the peer";
-  const fd = fdOf(socket, action);
+  const fd = openFdOf(socket, action, SYSCALL);
   const found = readOption(fd, native().abi.linux!.SO_PEERPIDFD, 4, action);
   return found === null ? null : Fd.received(new Int32Array(found.buffer, 0, 1)[0]!);
 }
@@ -104,9 +92,9 @@ export function peerPidfd(socket: SocketLike): Fd | null {
  * @returns null where the kernel knows no peer
  * @throws {UnixSocketError} EBADF, ENOTSOCK, ENOPROTOOPT: no such module runs
  */
-export function peerSecurityContext(socket: SocketLike): string | null {
+export function peerSecurityContext(socket: FdLike): string | null {
   const action = "Cannot read the peer's security context";
-  const fd = fdOf(socket, action);
+  const fd = openFdOf(socket, action, SYSCALL);
   const found = readOption(fd, native().abi.linux!.SO_PEERSEC, 256, action);
   return found === null ? null : new TextDecoder().decode(found).replace(/\0.*$/s, "");
 }
@@ -124,6 +112,6 @@ function readOption(
     const length = sockets.getsockoptBytes(fd, SOL_SOCKET, option, value);
     if (length === -errnoNumber("ENODATA")) return null;
     if (length === -errnoNumber("ERANGE") && size < 2 ** 20) continue;
-    return value.subarray(0, checked(length, { action, syscall: "getsockopt" }));
+    return value.subarray(0, checked(length, { action, syscall: SYSCALL }));
   }
 }

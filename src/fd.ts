@@ -16,6 +16,7 @@ import {
   type AsyncOptions,
   checkDeadline,
   checkFd,
+  checkFlag,
   checkInteger,
   checkOptions,
   checkSignal,
@@ -503,10 +504,4 @@ export class Fd implements Disposable {
     assertOpen(this.#descriptor, `Cannot ${action}`, syscall);
     return checked(call(this.fd), { action: `Cannot ${action}`, syscall });
   }
-}
-
-function checkFlag(value: unknown, what: string): boolean {
-  if (value === undefined) return false;
-  if (typeof value === "boolean") return value;
-  throw new TypeError(`Cannot use this as ${what}: expected true or false`);
 }

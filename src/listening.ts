@@ -24,6 +24,7 @@ import { timedOut } from "./transfer.ts";
 import {
   type AsyncOptions,
   checkDeadline,
+  checkFlag,
   checkInteger,
   checkOptions,
   checkSignal,
@@ -90,10 +91,7 @@ export function createBound(
     ? undefined
     : checkInteger(options.mode, "a mode", 0, 0o777);
   const stale = checkWord(ifAbsent(options?.stale, "replace"), "stale", ["replace", "fail"]);
-  const unlinkOnClose = ifAbsent(options?.unlinkOnClose, true);
-  if (typeof unlinkOnClose !== "boolean") {
-    throw new TypeError("Cannot use this as unlinkOnClose: expected true or false");
-  }
+  const unlinkOnClose = checkFlag(options?.unlinkOnClose, "unlinkOnClose", true);
   const parsed = parseAddress(address, "bind");
   if (mode !== undefined && parsed.kind !== "pathname") {
     throw new TypeError("Cannot give a mode to an address that is no file");

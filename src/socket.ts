@@ -14,6 +14,7 @@ import {
 } from "./credentials.ts";
 import { closeWithOwner, type Descriptor } from "./descriptor.ts";
 import type { Fd } from "./fd.ts";
+import { openFdOf } from "./fd_like.ts";
 import { checkFd, checkInteger, checkWord } from "./validate.ts";
 
 /** Which direction to end: for reading, for writing, or both. */
@@ -406,10 +407,5 @@ function ownedFd(source: Fd): number {
   if (typeof source?.fd !== "number" || typeof source.intoFd !== "function") {
     throw new TypeError("Cannot use this as a descriptor: expected a number or an Fd");
   }
-  if (source.fd !== -1) return source.fd;
-  throw refusal("EBADF", {
-    action: "Cannot use this descriptor",
-    syscall: "getsockopt",
-    detail: "it is closed",
-  });
+  return openFdOf(source, "Cannot use this descriptor", "getsockopt");
 }

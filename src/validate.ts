@@ -95,6 +95,13 @@ export function checkInteger(value: unknown, what: string, least: number, most: 
   return value;
 }
 
+/** True or false; false where it is absent. */
+export function checkFlag(value: unknown, what: string, absent = false): boolean {
+  if (value === undefined) return absent;
+  if (typeof value === "boolean") return value;
+  throw new TypeError(`Cannot use ${nameOf(value)} as ${what}: expected true or false`);
+}
+
 /** One of a few words. */
 export function checkWord<T extends string>(value: unknown, what: string, words: readonly T[]): T {
   if (words.includes(value as T)) return value as T;

@@ -196,7 +196,7 @@ for (const name of CARRIER_NAMES) {
           await assertRejects(send([file], { transfer: wrong }), TypeError, "transfer");
         }
         const error = await assertFails(send([file, closed]), "EBADF", "sendmsg");
-        assertEquals(error.message, "Cannot send a descriptor: EBADF (it is closed)");
+        assertEquals(error.message, "Cannot send a descriptor: EBADF (the descriptor is closed)");
         const [near, far] = UnixStream.pair();
         closeEach([near, far]);
         await assertFails(send([near]), "EBADF", "sendmsg");

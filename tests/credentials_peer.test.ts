@@ -5,12 +5,12 @@ import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert
 import { native } from "../ffi/mod.ts";
 import {
   Fd,
+  type FdLike,
   peerCredentials,
   peerGroups,
   peerPidfd,
   peerSecurityContext,
   type Socket,
-  type SocketLike,
   UnixDatagram,
   UnixListener,
   UnixSeqpacket,
@@ -36,7 +36,7 @@ function byMethods(socket: Socket) {
 }
 
 /** The same by the functions. */
-function byFunctions(socket: SocketLike) {
+function byFunctions(socket: FdLike) {
   using pidfd = peerPidfd(socket);
   const pid = pidfd && pidOf(pidfd);
   return { credentials: peerCredentials(socket), groups: peerGroups(socket), pid };

@@ -226,7 +226,7 @@ test("sending a closed Fd, or a number that nothing is open under, fails with EB
   const closed = Fd.open("/dev/null");
   closed.close();
   const named = await assertFails(() => a.sendMessage(one, { fds: [open, closed] }), "EBADF");
-  assertEquals(named.message, "Cannot send a descriptor: EBADF (it is closed)");
+  assertEquals(named.message, "Cannot send a descriptor: EBADF (the descriptor is closed)");
   for (const attempt of ["sendMessage", "sendMessageSync"] as const) {
     await assertFails(() => a[attempt](one, { fds: [open, 999_999] }), "EBADF", "sendmsg");
   }

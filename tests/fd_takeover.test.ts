@@ -114,7 +114,7 @@ for (const name of NAMES) {
     const fd = Fd.open("/dev/null");
     fd.close();
     const error = await assertFails(() => owner.fromFd(fd), "EBADF");
-    assertEquals(error.message, "Cannot use this descriptor: EBADF (it is closed)");
+    assertEquals(error.message, "Cannot use this descriptor: EBADF (the descriptor is closed)");
     for (const none of [null, undefined, "3", {}, { fd: 3 }, [3], 3n]) {
       assertThrows(() => owner.fromFd(none as unknown as Fd), TypeError);
     }
