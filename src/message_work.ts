@@ -6,10 +6,10 @@
 
 import { cmsg, failure, native, sockets } from "../ffi/mod.ts";
 import { checkMaxFds, type Outgoing, takeAncillary } from "./ancillary.ts";
-import { type Work, YIELD } from "./lane.ts";
+import type { Work } from "./lane.ts";
 import { blockFor, checkSize, DEFAULT_SIZE, isEnd, messageAt } from "./messages.ts";
 import { ReceivedMessage } from "./received_message.ts";
-import { changed, type Transfers } from "./transfer.ts";
+import type { Transfers, WritingAll } from "./transfer.ts";
 import { checkInteger } from "./validate.ts";
 
 /** The room for a message and for what comes along. */
@@ -66,68 +66,31 @@ export function checkRoom(
 /** How many bytes go out together with the ancillary data of a stream; the rest follows. */
 const FIRST_PART = 65_536;
 
-/** How many calls one sending makes before it lets others have a turn. */
-const MOST_CALLS = 16;
-
 /**
  * The sending of bytes through a stream, of which the first carry the ancillary data. The kernel
  * takes these with the first byte: what follows after a short send goes without.
  */
 export function streamSending(
-  owner: object,
   at: { readonly fd: number },
   transfers: Transfers,
   view: Uint8Array,
   outgoing: Outgoing,
-): Work & { readonly written: number } {
-  const expected = view.byteLength;
-  let written = 0;
-  const sendPart = () => {
-    if (view.byteLength < expected) throw changed("send");
-    if (written > 0) {
-      return sockets.send(
-        at.fd,
-        view.subarray(written),
-        Math.min(expected - written, sockets.MOST_BYTES),
-        0,
-      );
-    }
-    const result = sendWhole(
-      at.fd,
-      view.subarray(0, Math.min(expected, FIRST_PART)),
-      outgoing,
-      null,
-    );
-    if (result > 0) outgoing.letGo();
-    return result;
-  };
+): WritingAll {
+  const work = transfers.writingAll(view, {
+    action: "Cannot send",
+    syscall: "sendmsg",
+    send(all) {
+      const result = sendWhole(at.fd, all.subarray(0, FIRST_PART), outgoing, null);
+      if (result > 0) outgoing.letGo();
+      return result;
+    },
+  });
   return {
-    owner,
-    get written() {
-      return written;
-    },
-    progress: () => written,
-    attempt() {
-      for (let calls = 0; written < expected; calls++) {
-        if (calls === MOST_CALLS) return YIELD;
-        const result = sendPart();
-        if (result < 0) return result;
-        written += result;
-        transfers.bytesWritten += result;
-      }
-      return expected;
-    },
+    ...work,
     beginWait() {
-      if (written === 0) outgoing.hold();
+      if (work.progress() === 0) outgoing.hold();
     },
     endWait: () => outgoing.letGo(),
-    fail: (negated, detail) =>
-      failure(negated, {
-        action: "Cannot send",
-        syscall: written === 0 ? "sendmsg" : "send",
-        detail,
-        bytesTransferred: written,
-      }),
   };
 }
 

@@ -294,9 +294,11 @@ export class UnixStream extends Socket {
    */
   async sendMessage(data: Bytes, options?: StreamMessageOptions): Promise<number> {
     const view = asBytes(data, "a message");
+    const { byteLength } = view;
     const signal = checkSignal(options);
     const result = this.descriptor.writing.run(this.#sendingMessage(view, options), signal);
-    return typeof result === "number" ? result : await result;
+    if (typeof result !== "number") await result;
+    return byteLength;
   }
 
   /**
@@ -306,10 +308,12 @@ export class UnixStream extends Socket {
    */
   sendMessageSync(data: Bytes, options?: StreamMessageSyncOptions): number {
     const view = asBytes(data, "a message");
+    const { byteLength } = view;
     const deadline = checkDeadline(options);
     const work = this.#sendingMessage(view, options);
-    const expired = () => timedOut("Cannot send", "sendmsg", work.written);
-    return this.descriptor.writing.runSync(work, deadline, expired);
+    const expired = () => timedOut("Cannot send", "sendmsg", work.progress());
+    this.descriptor.writing.runSync(work, deadline, expired);
+    return byteLength;
   }
 
   /**
@@ -439,8 +443,7 @@ export class UnixStream extends Socket {
     if (view.byteLength === 0 && outgoing.control !== null) {
       throw new RangeError("Cannot send descriptors or credentials on a stream without a byte");
     }
-    this.assertOpen("send", "sendmsg");
-    return streamSending(this, this.descriptor, this.#transfers, view, outgoing);
+    return streamSending(this.descriptor, this.#transfers, view, outgoing);
   }
 
   #receivingMessage(options: ReceiveMessageRoom | undefined) {

@@ -28,6 +28,19 @@ export interface ByteCalls {
   peek?(fd: number, buffer: Uint8Array, length: number): number;
 }
 
+/** A first part that goes another way than the rest of a write. */
+export interface FirstPart {
+  readonly action: string;
+  readonly syscall: string;
+  /** Sends as much as it likes of what there is; how many bytes, or a negated errno. */
+  send(view: Uint8Array): number;
+}
+
+/** A write of everything. */
+export interface WritingAll extends Work {
+  progress(): number;
+}
+
 /** How many calls one write of everything makes before it lets others have a turn. */
 const MOST_WRITES = 16;
 
@@ -94,15 +107,15 @@ export class Transfers {
   async writeAll(data: Bytes, options: AsyncOptions | undefined): Promise<void> {
     const view = asBytes(data, WRITE_SOURCE);
     const signal = checkSignal(options);
-    const result = this.#descriptor.writing.run(this.#writingAll(view), signal);
+    const result = this.#descriptor.writing.run(this.writingAll(view), signal);
     if (typeof result !== "number") await result;
   }
 
   writeAllSync(data: Bytes, options: SyncOptions | undefined): void {
     const view = asBytes(data, WRITE_SOURCE);
     const deadline = checkDeadline(options);
-    const work = this.#writingAll(view);
-    const expired = () => timedOut("Cannot write", this.#calls.writeName, work.written);
+    const work = this.writingAll(view);
+    const expired = () => timedOut("Cannot write", this.#calls.writeName, work.progress());
     this.#descriptor.writing.runSync(work, deadline, expired);
   }
 
@@ -141,18 +154,19 @@ export class Transfers {
     };
   }
 
-  /** A write of all there is; keeps its place in the lane until the last byte. */
-  #writingAll(view: Uint8Array): Work & { readonly written: number } {
+  /**
+   * A write of all there is; keeps its place in the lane until the last byte. `first` sends the first
+   * part, and is called until it has.
+   */
+  writingAll(view: Uint8Array, first?: FirstPart): WritingAll {
     const descriptor = this.#descriptor;
     const { writeName, write } = this.#calls;
-    assertOpen(descriptor, "Cannot write", writeName);
+    const action = first?.action ?? "Cannot write";
+    assertOpen(descriptor, action, first?.syscall ?? writeName);
     const expected = view.byteLength;
     let written = 0;
     return {
       owner: this.#owner,
-      get written() {
-        return written;
-      },
       progress: () => written,
       attempt: () => {
         for (let writes = 0; written < expected; writes++) {
@@ -160,7 +174,9 @@ export class Transfers {
           if (view.byteLength < expected) throw changed("write");
           const rest = written === 0 ? view : view.subarray(written);
           const length = Math.min(expected - written, sockets.MOST_BYTES);
-          const result = write(descriptor.fd, rest, length);
+          const result = written === 0 && first !== undefined
+            ? first.send(view.subarray(0, expected))
+            : write(descriptor.fd, rest, length);
           if (result < 0) return result;
           written += result;
           this.bytesWritten += result;
@@ -169,8 +185,8 @@ export class Transfers {
       },
       fail: (negated, detail) =>
         failure(negated, {
-          action: "Cannot write",
-          syscall: writeName,
+          action,
+          syscall: written === 0 && first !== undefined ? first.syscall : writeName,
           detail,
           bytesTransferred: written,
         }),
