@@ -10,6 +10,10 @@ import { putField } from "./struct.ts";
 /** How many events one look takes at most. */
 const MOST_EVENTS = 256;
 
+/** What a descriptor is in a set for: reading, writing, or the sum for both. */
+export const FOR_READING = 1;
+export const FOR_WRITING = 2;
+
 /** Told which registration is ready for what. */
 export type ReadyVisitor = (token: number, readable: boolean, writable: boolean) => void;
 
@@ -17,12 +21,17 @@ export type ReadyVisitor = (token: number, readable: boolean, writable: boolean)
 export interface Poller {
   /** The set's own descriptor, readable while events wait. */
   readonly fd: number;
-  /** Adds a descriptor for good, under a token; 0, or a negated errno (EPERM: cannot be polled). */
-  add(fd: number, token: number): number;
+  /**
+   * Adds a descriptor under a token; 0, or a negated errno (EPERM: cannot be polled). `interest` says
+   * for what: every event that nobody waits for wakes the thread for nothing.
+   */
+  add(fd: number, token: number, interest: number): number;
+  /** Changes what a descriptor is in the set for, and reports what is ready then; 0, or an errno. */
+  change(fd: number, token: number, interest: number): number;
   /** Takes a descriptor out. To be called before it is closed: a duplicate would keep it in. */
   remove(fd: number): void;
-  /** Reports what is ready now, without blocking. True where more may wait. */
-  collect(visit: ReadyVisitor): boolean;
+  /** Reports what is ready now, without blocking, or a part of it; how much that was. */
+  collect(visit: ReadyVisitor): number;
   /** Gives the set up. */
   close(): void;
 }
@@ -41,7 +50,8 @@ export function createEpoll(): Poller {
   });
 
   const { EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP, EPOLLHUP, EPOLLERR, EPOLLET } = linux;
-  const interest = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  const forReading = EPOLLIN | EPOLLRDHUP | EPOLLET;
+  const forWriting = EPOLLOUT | EPOLLET;
   const readableMask = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
   const writableMask = EPOLLOUT | EPOLLHUP | EPOLLERR;
 
@@ -49,6 +59,13 @@ export function createEpoll(): Poller {
   const events = new DataView(new ArrayBuffer(layout.size * MOST_EVENTS));
   const eventsOffset = layout.fields.events[0];
   const dataOffset = layout.fields.data[0];
+
+  const describe = (token: number, interest: number): void => {
+    const reading = interest & FOR_READING ? forReading : 0;
+    const writing = interest & FOR_WRITING ? forWriting : 0;
+    putField(event, layout.fields.events, (reading | writing) >>> 0);
+    putField(event, layout.fields.data, token);
+  };
 
   const control = (operation: number, target: number): number => {
     let result;
@@ -61,11 +78,15 @@ export function createEpoll(): Poller {
   return {
     fd,
 
-    add(target, token) {
-      putField(event, layout.fields.events, interest >>> 0);
-      putField(event, layout.fields.data, token);
+    add(target, token, interest) {
+      describe(token, interest);
       const result = control(linux.EPOLL_CTL_ADD, target);
       return result === -abi.errno.EEXIST! ? control(linux.EPOLL_CTL_MOD, target) : result;
+    },
+
+    change(target, token, interest) {
+      describe(token, interest);
+      return control(linux.EPOLL_CTL_MOD, target);
     },
 
     remove(target) {
@@ -84,7 +105,7 @@ export function createEpoll(): Poller {
           events.getUint32(at + dataOffset + 4, true) * 2 ** 32;
         visit(token, (flags & readableMask) !== 0, (flags & writableMask) !== 0);
       }
-      return ready === MOST_EVENTS;
+      return Math.max(0, ready);
     },
 
     close() {

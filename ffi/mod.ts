@@ -9,7 +9,7 @@ export { checked, failure, type FailureContext, refusal } from "./call.ts";
 export { errnoName, errnoNumber } from "./errno.ts";
 export type { Watcher } from "./runtime.ts";
 export { onExit } from "./exit.ts";
-export { createEpoll, type Poller } from "./epoll.ts";
+export { createEpoll, FOR_READING, FOR_WRITING, type Poller } from "./epoll.ts";
 export { MessageBlock } from "./message_block.ts";
 export { environmentVariable } from "./environment.ts";
 export { inspectNodeSocket, openNodeSocket } from "./node_socket.ts";

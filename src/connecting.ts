@@ -4,7 +4,7 @@
  * @module
  */
 
-import { errnoNumber, failure, sockets } from "../ffi/mod.ts";
+import { errnoNumber, failure, refusal, sockets } from "../ffi/mod.ts";
 import { type Address, type AddressLike, formatAddress, parseAddress, quote } from "./address.ts";
 import { bindSocket, removePath } from "./binding.ts";
 import { Descriptor } from "./descriptor.ts";
@@ -12,7 +12,6 @@ import { Backoff, sleep } from "./pause.ts";
 import { spendOrTurn } from "./reactor.ts";
 import { withPeerSockaddr } from "./sockaddr_scope.ts";
 import { createSocket } from "./socket.ts";
-import { timedOut } from "./transfer.ts";
 
 /** A connected descriptor and its addresses. */
 export interface Connected {
@@ -101,7 +100,8 @@ export function connectBlocking(
   const attempt = new Attempt(address, from, type);
   try {
     while (!attempt.tryOnce()) {
-      if (!attempt.backoff.block(deadline)) throw timedOut(attempt.action, "connect");
+      if (attempt.backoff.block(deadline)) continue;
+      throw refusal("ETIMEDOUT", { action: attempt.action, syscall: "connect" });
     }
     return attempt.connected();
   } catch (error) {

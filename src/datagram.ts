@@ -22,13 +22,13 @@ import {
   type SendMessageSyncOptions,
   type SendOptions,
 } from "./message_socket.ts";
-import { sendWhole } from "./message_work.ts";
+import { resized, sendWhole } from "./message_work.ts";
 import { type Message, sender } from "./messages.ts";
 import { spendOrTurn } from "./reactor.ts";
 import type { ReceivedMessage } from "./received_message.ts";
 import { withPeerSockaddr } from "./sockaddr_scope.ts";
 import { adoptSocket, createSocket } from "./socket.ts";
-import { type Bytes, timedOut } from "./transfer.ts";
+import type { Bytes } from "./transfer.ts";
 import {
   asBytes,
   type AsyncOptions,
@@ -232,7 +232,7 @@ export class UnixDatagram extends MessageSocket {
     const deadline = checkDeadline(options);
     this.assertOpen("send", "sendto");
     const work = this.#destinations.sending(this, this.descriptor, view, to);
-    sendBlocking(work, deadline, "sendto");
+    sendBlocking(work, deadline);
   }
 
   /**
@@ -263,7 +263,7 @@ export class UnixDatagram extends MessageSocket {
     const view = asBytes(data, "a message");
     const deadline = checkDeadline(options);
     const work = this.#sendingMessageTo(view, options.to, new Outgoing(options));
-    sendBlocking(work, deadline, "sendmsg");
+    sendBlocking(work, deadline);
     return view.byteLength;
   }
 
@@ -326,10 +326,7 @@ export class UnixDatagram extends MessageSocket {
   async receiveInto(buffer: Bytes, options?: AsyncOptions): Promise<ReceivedInto> {
     const view = asBytes(buffer, "a buffer to receive into");
     const signal = checkSignal(options);
-    const work = this.#receivingInto(view);
-    const result = this.descriptor.reading.run(work, signal);
-    if (typeof result !== "number") await result;
-    return work.received!;
+    return await this.descriptor.reading.run(this.#receivingInto(view), signal);
   }
 
   /**
@@ -340,10 +337,7 @@ export class UnixDatagram extends MessageSocket {
   receiveIntoSync(buffer: Bytes, options?: SyncOptions): ReceivedInto {
     const view = asBytes(buffer, "a buffer to receive into");
     const deadline = checkDeadline(options);
-    const work = this.#receivingInto(view);
-    const expired = () => timedOut("Cannot receive", "recvfrom");
-    this.descriptor.reading.runSync(work, deadline, expired);
-    return work.received!;
+    return this.descriptor.reading.runSync(this.#receivingInto(view), deadline);
   }
 
   /** The messages as a web stream. Cancelling it closes the socket. Always the same object. */
@@ -372,7 +366,7 @@ export class UnixDatagram extends MessageSocket {
 
   /** @ignore */
   protected override async runSend(
-    work: Work,
+    work: Work<void>,
     signal: AbortSignal | undefined,
     addressed: boolean,
   ): Promise<void> {
@@ -387,8 +381,8 @@ export class UnixDatagram extends MessageSocket {
   }
 
   /** @ignore */
-  protected override runSendSync(work: Work, deadline: number, addressed: boolean): void {
-    if (addressed) sendBlocking(work, deadline, "sendmmsg");
+  protected override runSendSync(work: Work<void>, deadline: number, addressed: boolean): void {
+    if (addressed) sendBlocking(work, deadline);
     else super.runSendSync(work, deadline, addressed);
   }
 
@@ -396,39 +390,37 @@ export class UnixDatagram extends MessageSocket {
     this.assertOpen("send", "sendmsg");
     const expected = view.byteLength;
     const work = this.#destinations.sendingBy("sendmsg", this, to, (sockaddr) => {
-      if (view.byteLength !== expected) {
-        throw new TypeError("Cannot send: the message was detached or resized while it waited");
-      }
+      if (view.byteLength !== expected) throw resized();
       return sendWhole(this.fd, view, outgoing, sockaddr);
     });
     return { ...work, beginWait: () => outgoing.hold(), endWait: () => outgoing.letGo() };
   }
 
-  #receivingInto(view: Uint8Array): Work & { received: ReceivedInto | null } {
+  #receivingInto(view: Uint8Array): Work<ReceivedInto> {
     this.assertOpen("receive", "recvfrom");
     const { descriptor } = this;
     const received = this.#received;
     const { MSG_TRUNC } = native().abi.constants;
     const expected = view.byteLength;
-    const work: Work & { received: ReceivedInto | null } = {
+    return {
       owner: this,
-      received: null,
       attempt: () => {
-        const room = view.byteLength;
-        if (room < expected) {
+        if (view.byteLength < expected) {
           throw new TypeError("Cannot receive: the buffer was detached or shrunk while it waited");
         }
-        const length = sockets.recvfrom(descriptor.fd, view, room, MSG_TRUNC, received);
+        const length = sockets.recvfrom(descriptor.fd, view, expected, MSG_TRUNC, received);
         if (this.hasEnded(length)) throw ended("recvfrom");
-        if (length < 0) return length;
-        const from = sender(received.name, received.nameLength);
-        work.received = { bytes: Math.min(length, room), length, truncated: length > room, from };
         return length;
       },
+      outcome: (length) => ({
+        bytes: Math.min(length, expected),
+        length,
+        truncated: length > expected,
+        from: sender(received.name, received.nameLength),
+      }),
       fail: (negated, detail) =>
         failure(negated, { action: "Cannot receive", syscall: "recvfrom", detail }),
     };
-    return work;
   }
 
   #message<T extends Message>(message: T | null): T {

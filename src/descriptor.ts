@@ -3,7 +3,15 @@
  * @module
  */
 
-import { environmentVariable, errnoNumber, file, onExit } from "../ffi/mod.ts";
+import {
+  environmentVariable,
+  errnoNumber,
+  file,
+  FOR_READING,
+  FOR_WRITING,
+  onExit,
+  type sockets,
+} from "../ffi/mod.ts";
 import { Lane, type LaneHost } from "./lane.ts";
 import { reactor, type Registrant } from "./reactor.ts";
 
@@ -17,6 +25,8 @@ export class Descriptor implements LaneHost, Registrant {
   #beforeClose: (() => void) | null = null;
   #fd: number;
   #token = 0;
+  /** What the reactor watches it for. */
+  #interest = 0;
   #waiting = 0;
   #refd = true;
 
@@ -60,20 +70,29 @@ export class Descriptor implements LaneHost, Registrant {
     action?.();
   }
 
-  enroll(): void {
-    if (this.#token === 0) this.#token = reactor().register(this.#fd, this);
+  enroll(direction: sockets.Direction): void {
+    const wanted = this.#interest | (direction === "readable" ? FOR_READING : FOR_WRITING);
+    if (wanted === this.#interest) return;
+    if (this.#token === 0) this.#token = reactor().register(this.#fd, this, wanted);
+    else reactor().widen(this.#fd, this.#token, wanted);
+    this.#interest = wanted;
   }
 
-  waitChanged(by: 1 | -1): void {
+  waitChanged(by: 1 | -1, lane: Lane): void {
     this.#waiting += by;
-    reactor().count(by, this.#refd ? by : 0);
+    reactor().count(by, this.#refd ? by : 0, lane);
+  }
+
+  ready(readable: boolean, writable: boolean): void {
+    if (readable) this.#reading?.ready();
+    if (writable) this.#writing?.ready();
   }
 
   /** Whether pending operations keep the process alive. */
   setRef(refd: boolean): void {
     if (refd === this.#refd) return;
     this.#refd = refd;
-    if (this.#waiting > 0) reactor().count(0, refd ? this.#waiting : -this.#waiting);
+    if (this.#waiting > 0) reactor().countRefs(refd ? this.#waiting : -this.#waiting);
   }
 
   get refd(): boolean {

@@ -16,9 +16,9 @@ import {
 } from "./address.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { type Work, wouldBlock, YIELD } from "./lane.ts";
+import { resized } from "./message_work.ts";
 import { Backoff, sleep } from "./pause.ts";
 import { fitsPlain, packPlain, withPeerSockaddr } from "./sockaddr_scope.ts";
-import { timedOut } from "./transfer.ts";
 
 /** How many packed destinations are kept, so that sending to one again need not pack it. */
 const MOST_KNOWN = 64;
@@ -33,7 +33,7 @@ interface Destination {
 }
 
 /** A sending, and the line that it waits in. */
-export interface AddressedWork extends Work {
+export interface AddressedWork extends Work<void> {
   readonly key: string;
 }
 
@@ -63,6 +63,7 @@ export class Destinations {
       key,
       owner,
       attempt: () => packed === null ? withPeerSockaddr(address, send) : send(packed),
+      outcome: () => {},
       fail: (negated, detail) =>
         failure(negated, {
           action: `Cannot send to ${quote(address)}`,
@@ -164,7 +165,7 @@ export class Destinations {
 }
 
 /** Tries until the work is done, with pauses that block the thread. */
-export function sendBlocking(work: Work, deadline: number, syscall: string): void {
+export function sendBlocking(work: Work<void>, deadline: number): void {
   const backoff = new Backoff();
   for (;;) {
     const before = work.progress?.();
@@ -173,15 +174,11 @@ export function sendBlocking(work: Work, deadline: number, syscall: string): voi
     if (result >= 0) return;
     if (result === YIELD) continue;
     if (result !== wouldBlock()) throw work.fail(result);
-    if (!backoff.block(deadline)) throw timedOut("Cannot send", syscall);
+    if (!backoff.block(deadline)) throw work.fail(-errnoNumber("ETIMEDOUT"));
   }
 }
 
-function resized(): TypeError {
-  return new TypeError("Cannot send: the message was detached or resized while it waited");
-}
-
-function closed(work: Work, closing: AbortSignal): unknown {
+function closed(work: Work<void>, closing: AbortSignal): unknown {
   if (!closing.aborted) return undefined;
   return work.fail(-errnoNumber("EBADF"), "the descriptor was closed");
 }

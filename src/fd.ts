@@ -6,11 +6,12 @@
 import { checked, errnoNumber, failure, file, native, refusal, sockets } from "../ffi/mod.ts";
 import { formatAddress, pathBytes, pathnameAddress, quote } from "./address.ts";
 import { readableOver, writableOver } from "./byte_streams.ts";
+import type { ByteCalls } from "./byte_work.ts";
 import { closeWithOwner, Descriptor } from "./descriptor.ts";
 import { type FdKind, type FdStatus, readStatus, sealBits, type Seals } from "./fd_status.ts";
 import { type Work, wouldBlock } from "./lane.ts";
 import { spendOrTurn } from "./reactor.ts";
-import { assertOpen, type ByteCalls, type Bytes, timedOut, Transfers } from "./transfer.ts";
+import { assertOpen, type Bytes, Transfers } from "./transfer.ts";
 import {
   asBytes,
   type AsyncOptions,
@@ -293,8 +294,7 @@ export class Fd implements Disposable {
    */
   async waitReadable(options?: AsyncOptions): Promise<void> {
     const signal = checkSignal(options);
-    const result = this.#descriptor.reading.run(this.#waitingReadable(), signal);
-    if (typeof result !== "number") await result;
+    await this.#descriptor.reading.run(this.#waitingReadable(), signal);
   }
 
   /**
@@ -304,8 +304,7 @@ export class Fd implements Disposable {
    */
   waitReadableSync(options?: SyncOptions): void {
     const deadline = checkDeadline(options);
-    const expired = () => timedOut("Cannot wait", "poll");
-    this.#descriptor.reading.runSync(this.#waitingReadable(), deadline, expired);
+    this.#descriptor.reading.runSync(this.#waitingReadable(), deadline);
   }
 
   /**
@@ -475,12 +474,13 @@ export class Fd implements Disposable {
     this.close();
   }
 
-  #waitingReadable(): Work {
+  #waitingReadable(): Work<void> {
     assertOpen(this.#descriptor, "Cannot wait", "poll");
     const descriptor = this.#descriptor;
     return {
       owner: this,
       attempt: () => sockets.pollOne(descriptor.fd, "readable", 0) === 1 ? 0 : wouldBlock(),
+      outcome: () => {},
       fail: (negated, detail) =>
         failure(negated, { action: "Cannot wait", syscall: "poll", detail }),
     };

@@ -5,15 +5,18 @@
 
 import { errnoNumber, sockets, UnixSocketError } from "../ffi/mod.ts";
 import { blockingPoll } from "./busy_poll.ts";
+import { FreeList } from "./free_list.ts";
 import { reactor, spend } from "./reactor.ts";
 
 /** What an attempt returns that did a part of its work and wants to go on in the next turn. */
 export const YIELD = -Infinity;
 
-/** One operation, for instance a read. */
-export interface Work {
+/** One operation, for instance a read; `T` is what its caller gets. */
+export interface Work<T = number> {
   /** Makes the system call. 0 or more ends the work; below zero is a negated errno, or YIELD. */
   attempt(): number;
+  /** What the caller gets for a result of 0 or more; asked once, and nothing is asked after it. */
+  outcome(result: number): T;
   /** The error for a negated errno; `detail` says what the errno alone does not. */
   fail(negated: number, detail?: string): unknown;
   /** How far work in many steps has come; absent for work in one. */
@@ -22,17 +25,17 @@ export interface Work {
   beginWait?(): void;
   /** Called when work that waited is over, however it ended. */
   endWait?(): void;
-  /** What must not be collected while this waits: the object whose method was called. */
-  readonly owner: object;
+  /** What must not be collected while this waits: it, or what it holds, is whose method was called. */
+  readonly owner: object | null;
 }
 
 /** The descriptor that a lane belongs to. */
 export interface LaneHost {
   readonly fd: number;
-  /** Readies the descriptor for waiting. */
-  enroll(): void;
-  /** Called when an operation starts to wait, and when it stops. */
-  waitChanged(by: 1 | -1): void;
+  /** Readies the descriptor for waiting in one direction. */
+  enroll(direction: sockets.Direction): void;
+  /** Called when an operation of one of its lanes starts to wait, and when it stops. */
+  waitChanged(by: 1 | -1, lane: Lane): void;
 }
 
 /** How many operations one turn finishes for one lane, so that a busy one starves no other. */
@@ -41,25 +44,40 @@ const MOST_PER_TURN = 32;
 // Taken once: a program that tests with a clock of its own does not stop the sockets.
 const now = performance.now.bind(performance);
 
+/** A place in the line. */
 class Waiter {
   next: Waiter | null = null;
   previous: Waiter | null = null;
+  work: Work<unknown> | null = null;
+  resolve: (value: unknown) => void = ignore;
+  reject: (reason: unknown) => void = ignore;
   stopListening: (() => void) | null = null;
   /** Why it was aborted in the midst of its own attempt, by code of the caller's. */
   aborted: { reason: unknown } | null = null;
-  readonly work: Work;
-  readonly resolve: (result: number) => void;
-  readonly reject: (reason: unknown) => void;
+}
 
-  constructor(
-    work: Work,
-    resolve: (result: number) => void,
-    reject: (reason: unknown) => void,
-  ) {
-    this.work = work;
-    this.resolve = resolve;
-    this.reject = reject;
-  }
+function ignore(): void {}
+
+const places = new FreeList(() => new Waiter());
+
+function givePlaceBack(waiter: Waiter): void {
+  waiter.next =
+    waiter.previous =
+    waiter.work =
+    waiter.stopListening =
+    waiter.aborted =
+      null;
+  waiter.resolve = waiter.reject = ignore;
+  places.giveBack(waiter);
+}
+
+// What `capture` was given: a promise without a closure of its own.
+let resolveLast: (value: unknown) => void = ignore;
+let rejectLast: (reason: unknown) => void = ignore;
+
+function capture(resolve: (value: unknown) => void, reject: (reason: unknown) => void): void {
+  resolveLast = resolve;
+  rejectLast = reject;
 }
 
 export class Lane {
@@ -85,7 +103,7 @@ export class Lane {
    * when its turn comes. Throws or rejects with what `fail` makes of an errno, or with the
    * signal's reason.
    */
-  run(work: Work, signal?: AbortSignal): number | Promise<number> {
+  run<T>(work: Work<T>, signal?: AbortSignal): Promise<T> {
     if (this.#first !== null) return this.#wait(work, signal);
     if (!spend()) {
       const result = this.#wait(work, signal);
@@ -93,7 +111,7 @@ export class Lane {
       return result;
     }
     const result = work.attempt();
-    if (result >= 0) return result;
+    if (result >= 0) return Promise.resolve(work.outcome(result));
     if (result !== YIELD && result !== wouldBlock()) throw work.fail(result);
     const waiting = this.#wait(work, signal);
     if (result === YIELD) reactor().runNextTurn(this);
@@ -101,20 +119,20 @@ export class Lane {
   }
 
   /**
-   * Runs an operation while blocking the thread, after all that already wait here.
-   * `expired` makes the error for a deadline that passes.
+   * Runs an operation while blocking the thread, after all that already wait here. Throws ETIMEDOUT
+   * after the deadline.
    */
-  runSync(work: Work, deadline: number, expired: () => unknown): number {
+  runSync<T>(work: Work<T>, deadline: number): T {
     if (this.#attempting !== null) {
       throw work.fail(-errnoNumber("EBUSY"), "called from within the operation before it");
     }
     while (this.#first !== null) {
       const outcome = this.#step(this.#first);
-      if (outcome === "blocked") this.#block(deadline, expired);
-      else if (outcome === "yielded") inTime(deadline, expired);
+      if (outcome === "blocked") this.#block(work, deadline);
+      else if (outcome === "yielded") inTime(work, deadline);
     }
     const result = work.attempt();
-    return result >= 0 ? result : this.#goOnBlocking(work, result, deadline, expired);
+    return work.outcome(result >= 0 ? result : this.#goOnBlocking(work, result, deadline));
   }
 
   /** Continues with what waits, when the descriptor is ready or may be. */
@@ -125,18 +143,23 @@ export class Lane {
     }
   }
 
+  /** Tries what waits without having been told that it is ready; whether anything came of it. */
+  tryAnyway(): boolean {
+    const first = this.#first;
+    if (first === null) return false;
+    const work = first.work!;
+    const before = work.progress?.();
+    this.ready();
+    return this.#first !== first || work.progress?.() !== before;
+  }
+
   /** Lets what waits try again in the next turn, for a change that may be no event. */
   lookAgain(): void {
     if (this.#first !== null) reactor().runNextTurn(this);
   }
 
   /** Goes on, after a first attempt, until the work is done: looking for a while, then blocked. */
-  #goOnBlocking(
-    work: Work,
-    first: number,
-    deadline: number,
-    expired: () => unknown,
-  ): number {
+  #goOnBlocking(work: Work<unknown>, first: number, deadline: number): number {
     const busyPoll = blockingPoll();
     let since = now();
     let before = work.progress?.();
@@ -149,9 +172,9 @@ export class Lane {
         since = at;
         before = progress;
       }
-      if (result === YIELD) inTime(deadline, expired);
+      if (result === YIELD) inTime(work, deadline);
       else if (result !== wouldBlock()) throw work.fail(result);
-      else if (at - since >= busyPoll.window || at >= deadline) this.#block(deadline, expired);
+      else if (at - since >= busyPoll.window || at >= deadline) this.#block(work, deadline);
     }
   }
 
@@ -161,8 +184,9 @@ export class Lane {
     while (waiter !== null) {
       const { next } = waiter;
       if (waiter !== this.#attempting) {
+        const { work, reject } = waiter;
         this.#remove(waiter);
-        waiter.reject(waiter.work.fail(negated, detail));
+        reject(work!.fail(negated, detail));
       }
       waiter = next;
     }
@@ -170,23 +194,25 @@ export class Lane {
 
   /** Tries the first operation. */
   #step(waiter: Waiter): "over" | "blocked" | "yielded" {
+    const { resolve, reject } = waiter;
+    const work = waiter.work!;
     let result: number;
     try {
-      result = this.#attempt(waiter);
+      result = this.#attempt(waiter, work);
       if (result < 0 && waiter.aborted !== null) throw waiter.aborted.reason;
       if (result === wouldBlock()) return "blocked";
       if (result === YIELD) {
         reactor().runNextTurn(this);
         return "yielded";
       }
-      if (result < 0) throw waiter.work.fail(result);
+      if (result < 0) throw work.fail(result);
     } catch (error) {
       this.#remove(waiter);
-      waiter.reject(error);
+      reject(error);
       return "over";
     }
     this.#remove(waiter);
-    waiter.resolve(result);
+    resolve(work.outcome(result));
     return "over";
   }
 
@@ -194,63 +220,72 @@ export class Lane {
    * One attempt, which may run code of the caller's: what that does to this very work, closing its
    * descriptor or aborting it, counts only if the attempt does not succeed.
    */
-  #attempt(waiter: Waiter): number {
+  #attempt(waiter: Waiter, work: Work<unknown>): number {
     this.#attempting = waiter;
     try {
-      const result = waiter.work.attempt();
+      const result = work.attempt();
       return result === wouldBlock() && this.#host.fd === -1 ? -errnoNumber("EBADF") : result;
     } finally {
       this.#attempting = null;
     }
   }
 
-  #wait(work: Work, signal: AbortSignal | undefined): Promise<number> {
+  #wait<T>(work: Work<T>, signal: AbortSignal | undefined): Promise<T> {
     // The attempt before may have run code that aborted it.
     if (signal?.aborted) return Promise.reject(signal.reason);
     try {
-      this.#host.enroll();
+      this.#host.enroll(this.#direction);
       work.beginWait?.();
     } catch (error) {
       // What has left already must not be forgotten over the reason why the rest cannot wait.
       if (!(error instanceof UnixSocketError) || !work.progress?.()) throw error;
       throw work.fail(-error.errno, error.message);
     }
-    return new Promise<number>((resolve, reject) => {
-      const waiter = new Waiter(work, resolve, reject);
-      waiter.previous = this.#last;
-      if (this.#last === null) this.#first = waiter;
-      else this.#last.next = waiter;
-      this.#last = waiter;
-      this.#host.waitChanged(1);
-      if (signal === undefined) return;
-      const abort = () => {
-        if (waiter === this.#attempting) {
-          waiter.aborted = { reason: signal.reason };
-          return;
-        }
-        this.#remove(waiter);
-        reject(signal.reason);
-        // What stood behind it need not wait for what it waited for.
-        this.lookAgain();
-      };
-      signal.addEventListener("abort", abort, { once: true });
-      waiter.stopListening = () => signal.removeEventListener("abort", abort);
-    });
+    const promise = new Promise<unknown>(capture);
+    const waiter = places.take();
+    waiter.work = work;
+    waiter.resolve = resolveLast;
+    waiter.reject = rejectLast;
+    waiter.previous = this.#last;
+    if (this.#last === null) this.#first = waiter;
+    else this.#last.next = waiter;
+    this.#last = waiter;
+    this.#host.waitChanged(1, this);
+    if (signal !== undefined) this.#listen(waiter, signal);
+    return promise as Promise<T>;
   }
 
+  #listen(waiter: Waiter, signal: AbortSignal): void {
+    const abort = () => {
+      if (waiter === this.#attempting) {
+        waiter.aborted = { reason: signal.reason };
+        return;
+      }
+      const { reject } = waiter;
+      this.#remove(waiter);
+      reject(signal.reason);
+      // What stood behind it need not wait for what it waited for.
+      this.lookAgain();
+    };
+    signal.addEventListener("abort", abort, { once: true });
+    waiter.stopListening = () => signal.removeEventListener("abort", abort);
+  }
+
+  /** Takes it out of the line; its place may be another's at once. */
   #remove(waiter: Waiter): void {
-    const { previous, next } = waiter;
+    const { previous, next, work } = waiter;
     if (previous === null) this.#first = next;
     else previous.next = next;
     if (next === null) this.#last = previous;
     else next.previous = previous;
     waiter.stopListening?.();
-    waiter.work.endWait?.();
-    this.#host.waitChanged(-1);
+    givePlaceBack(waiter);
+    work!.endWait?.();
+    this.#host.waitChanged(-1, this);
   }
 
-  #block(deadline: number, expired: () => unknown): void {
-    const left = inTime(deadline, expired);
+  #block(work: Work<unknown>, deadline: number): void {
+    const left = inTime(work, deadline);
     const timeout = left === Infinity ? -1 : Math.min(Math.ceil(left), 0x7fff_ffff);
     // Whatever poll returns, even EINTR, the attempt that follows is the judge.
     sockets.pollOne(this.#host.fd, this.#direction, timeout);
@@ -258,9 +293,9 @@ export class Lane {
 }
 
 /** How many milliseconds are left; throws where none are. */
-function inTime(deadline: number, expired: () => unknown): number {
+function inTime(work: Work<unknown>, deadline: number): number {
   const left = deadline - now();
-  if (left <= 0) throw expired();
+  if (left <= 0) throw work.fail(-errnoNumber("ETIMEDOUT"));
   return left;
 }
 

@@ -20,7 +20,6 @@ import type { Fd } from "./fd.ts";
 import { type Work, wouldBlock, YIELD } from "./lane.ts";
 import { Backoff, sleep } from "./pause.ts";
 import { adoptSocket, createSocket, Socket } from "./socket.ts";
-import { timedOut } from "./transfer.ts";
 import {
   type AsyncOptions,
   checkDeadline,
@@ -195,8 +194,7 @@ export abstract class Listener<Connection> extends Socket {
     const work = this.#accepting();
     // Asked before the wait, so that it outlives the listener.
     const local = this.localAddr;
-    const result = this.descriptor.reading.run(work, signal);
-    return this.#wrap(typeof result === "number" ? result : await result, local);
+    return this.#wrap(await this.descriptor.reading.run(work, signal), local);
   }
 
   /**
@@ -208,8 +206,7 @@ export abstract class Listener<Connection> extends Socket {
     const deadline = checkDeadline(options);
     const work = this.#accepting();
     const local = this.localAddr;
-    const expired = () => timedOut(ACCEPTING, "accept4");
-    return this.#wrap(this.descriptor.reading.runSync(work, deadline, expired), local);
+    return this.#wrap(this.descriptor.reading.runSync(work, deadline), local);
   }
 
   /**
@@ -258,6 +255,7 @@ export abstract class Listener<Connection> extends Socket {
         }
         return YIELD;
       },
+      outcome: (fd) => fd,
       fail: (negated, detail) =>
         failure(negated, { action: ACCEPTING, syscall: "accept4", detail }),
     };

@@ -10,11 +10,18 @@ import { batchesOf, type BatchResult, ReceiveBatch, SendBatch } from "./batch.ts
 import type { Descriptor } from "./descriptor.ts";
 import { type Work, wouldBlock, YIELD } from "./lane.ts";
 import { checkSize, type Message, receiveOne } from "./messages.ts";
-import { checkRoom, type ReceiveMessageRoom, receiveWhole, sendWhole } from "./message_work.ts";
+import {
+  checkRoom,
+  type ReceiveMessageRoom,
+  receiveWhole,
+  resized,
+  sending,
+  sendWhole,
+} from "./message_work.ts";
 import { spendOrTurn } from "./reactor.ts";
 import type { ReceivedMessage } from "./received_message.ts";
 import { Socket } from "./socket.ts";
-import { type Bytes, timedOut } from "./transfer.ts";
+import type { Bytes } from "./transfer.ts";
 import {
   asBytes,
   type AsyncOptions,
@@ -59,11 +66,6 @@ export interface ReceiveMessageSyncOptions extends SyncOptions, ReceiveMessageRo
 /** How many calls one batch makes before it lets others have a turn. */
 const MOST_CALLS = 16;
 
-/** A receipt, and where its message ends up. */
-interface Receipt<Received> extends Work {
-  message: Received | null;
-}
-
 /** The base of the sockets that keep messages apart. */
 export abstract class MessageSocket extends Socket {
   /** @ignore */
@@ -81,16 +83,17 @@ export abstract class MessageSocket extends Socket {
    * is gone; a datagram socket is then no longer connected. ENOTCONN. EPIPE. ECONNRESET. EAGAIN with
    * `dontWait`. EBADF: closed, also while this waited.
    */
-  async send(data: Bytes, options?: SendOptions): Promise<void> {
-    const view = asBytes(data, "a message");
-    const signal = checkSignal(options);
-    const work = this.#sending(view);
-    if (options?.dontWait) {
-      this.#once(work);
-      return await spendOrTurn();
+  send(data: Bytes, options?: SendOptions): Promise<void> {
+    // Not async, which would allocate a frame and one more promise.
+    try {
+      const view = asBytes(data, "a message");
+      const signal = checkSignal(options);
+      this.assertOpen("send", "send");
+      const work = sending(this, this.descriptor, view);
+      return options?.dontWait ? this.#once(work) : this.descriptor.writing.run(work, signal);
+    } catch (error) {
+      return Promise.reject(error);
     }
-    const result = this.descriptor.writing.run(work, signal);
-    if (typeof result !== "number") await result;
   }
 
   /**
@@ -101,8 +104,8 @@ export abstract class MessageSocket extends Socket {
   sendSync(data: Bytes, options?: SyncOptions): void {
     const view = asBytes(data, "a message");
     const deadline = checkDeadline(options);
-    const expired = () => timedOut("Cannot send", "send");
-    this.descriptor.writing.runSync(this.#sending(view), deadline, expired);
+    this.assertOpen("send", "send");
+    this.descriptor.writing.runSync(sending(this, this.descriptor, view), deadline);
   }
 
   /**
@@ -123,13 +126,7 @@ export abstract class MessageSocket extends Socket {
     const view = asBytes(data, "a message");
     const signal = checkSignal(options);
     const work = this.#sendingMessage(view, new Outgoing(options));
-    if (options?.dontWait) {
-      this.#once(work);
-      await spendOrTurn();
-    } else {
-      const result = this.descriptor.writing.run(work, signal);
-      if (typeof result !== "number") await result;
-    }
+    await (options?.dontWait ? this.#once(work) : this.descriptor.writing.run(work, signal));
     return view.byteLength;
   }
 
@@ -142,7 +139,7 @@ export abstract class MessageSocket extends Socket {
     const view = asBytes(data, "a message");
     const deadline = checkDeadline(options);
     const work = this.#sendingMessage(view, new Outgoing(options));
-    this.descriptor.writing.runSync(work, deadline, () => timedOut("Cannot send", "sendmsg"));
+    this.descriptor.writing.runSync(work, deadline);
     return view.byteLength;
   }
 
@@ -164,10 +161,9 @@ export abstract class MessageSocket extends Socket {
     const work = this.#sendingMany(batch);
     batch.beginSending();
     try {
-      if (options?.dontWait) {
-        this.#once(work, batch.addressed);
-        await spendOrTurn();
-      } else await this.runSend(work, signal, batch.addressed);
+      await (options?.dontWait
+        ? this.#once(work, batch.addressed)
+        : this.runSend(work, signal, batch.addressed));
     } catch (error) {
       if (work.sent === 0) throw error;
       return { sent: work.sent, error };
@@ -225,11 +221,10 @@ export abstract class MessageSocket extends Socket {
   receiveManySync(batch: ReceiveBatch, options?: SyncOptions): number {
     checkBatch(batch);
     const deadline = checkDeadline(options);
-    const expired = () => timedOut("Cannot receive", "recvmmsg");
     const work = this.#receivingMany(batch);
     batch.beginReceiving();
     try {
-      return this.descriptor.reading.runSync(work, deadline, expired);
+      return this.descriptor.reading.runSync(work, deadline);
     } finally {
       batch.endReceiving();
     }
@@ -256,7 +251,8 @@ export abstract class MessageSocket extends Socket {
     peek: boolean,
   ): Promise<Message | null> {
     const signal = checkSignal(options);
-    return await this.#received(this.#receiving(checkSize(options?.size), peek), signal);
+    const work = this.#receiving(checkSize(options?.size), peek);
+    return await this.descriptor.reading.run(work, signal);
   }
 
   /** @ignore */
@@ -265,7 +261,8 @@ export abstract class MessageSocket extends Socket {
     peek: boolean,
   ): Message | null {
     const deadline = checkDeadline(options);
-    return this.#receivedSync(this.#receiving(checkSize(options?.size), peek), deadline);
+    const work = this.#receiving(checkSize(options?.size), peek);
+    return this.descriptor.reading.runSync(work, deadline);
   }
 
   /** @ignore */
@@ -273,7 +270,7 @@ export abstract class MessageSocket extends Socket {
     options: ReceiveMessageOptions | undefined,
   ): Promise<ReceivedMessage | null> {
     const signal = checkSignal(options);
-    return await this.#received(this.#receivingMessage(options), signal);
+    return await this.descriptor.reading.run(this.#receivingMessage(options), signal);
   }
 
   /** @ignore */
@@ -281,31 +278,19 @@ export abstract class MessageSocket extends Socket {
     options: ReceiveMessageSyncOptions | undefined,
   ): ReceivedMessage | null {
     const deadline = checkDeadline(options);
-    return this.#receivedSync(this.#receivingMessage(options), deadline);
-  }
-
-  async #received<T>(work: Receipt<T>, signal: AbortSignal | undefined): Promise<T | null> {
-    const result = this.descriptor.reading.run(work, signal);
-    if (typeof result !== "number") await result;
-    return work.message;
-  }
-
-  #receivedSync<T>(work: Receipt<T>, deadline: number): T | null {
-    const expired = () => timedOut("Cannot receive", "recvmsg");
-    this.descriptor.reading.runSync(work, deadline, expired);
-    return work.message;
+    return this.descriptor.reading.runSync(this.#receivingMessage(options), deadline);
   }
 
   /**
    * Runs the sending of a batch. A subclass that has destinations of their own waits otherwise.
    * @ignore
    */
-  protected async runSend(
-    work: Work,
+  protected runSend(
+    work: Work<void>,
     signal: AbortSignal | undefined,
     _addressed: boolean,
   ): Promise<void> {
-    await this.descriptor.writing.run(work, signal);
+    return this.descriptor.writing.run(work, signal);
   }
 
   /**
@@ -317,28 +302,11 @@ export abstract class MessageSocket extends Socket {
   }
 
   /** @ignore */
-  protected runSendSync(work: Work, deadline: number, _addressed: boolean): void {
-    this.descriptor.writing.runSync(work, deadline, () => timedOut("Cannot send", "sendmmsg"));
+  protected runSendSync(work: Work<void>, deadline: number, _addressed: boolean): void {
+    this.descriptor.writing.runSync(work, deadline);
   }
 
-  #sending(view: Uint8Array): Work {
-    this.assertOpen("send", "send");
-    const { descriptor } = this;
-    const expected = view.byteLength;
-    return {
-      owner: this,
-      attempt() {
-        if (view.byteLength !== expected) {
-          throw new TypeError("Cannot send: the message was detached or resized while it waited");
-        }
-        return sockets.sendRecord(descriptor.fd, view, expected);
-      },
-      fail: (negated, detail) =>
-        failure(negated, { action: "Cannot send", syscall: "send", detail }),
-    };
-  }
-
-  #sendingMany(batch: SendBatch): Work & { readonly sent: number } {
+  #sendingMany(batch: SendBatch): Work<void> & { readonly sent: number } {
     this.assertOpen("send", "sendmmsg");
     const { descriptor } = this;
     const { count, block } = batch;
@@ -358,23 +326,23 @@ export abstract class MessageSocket extends Socket {
         }
         return 0;
       },
+      outcome: () => {},
       fail: (negated, detail) =>
         failure(negated, { action: "Cannot send", syscall: "sendmmsg", detail }),
     };
   }
 
-  #sendingMessage(view: Uint8Array, outgoing: Outgoing): Work {
+  #sendingMessage(view: Uint8Array, outgoing: Outgoing): Work<void> {
     this.assertOpen("send", "sendmsg");
     const { descriptor } = this;
     const expected = view.byteLength;
     return {
       owner: this,
       attempt() {
-        if (view.byteLength !== expected) {
-          throw new TypeError("Cannot send: the message was detached or resized while it waited");
-        }
+        if (view.byteLength !== expected) throw resized();
         return sendWhole(descriptor.fd, view, outgoing, null);
       },
+      outcome: () => {},
       beginWait: () => outgoing.hold(),
       endWait: () => outgoing.letGo(),
       fail: (negated, detail) =>
@@ -382,31 +350,32 @@ export abstract class MessageSocket extends Socket {
     };
   }
 
-  #receiving(size: number, peek: boolean): Receipt<Message> {
+  #receiving(size: number, peek: boolean): Work<Message | null> {
     const flags = peek ? native().abi.constants.MSG_PEEK : 0;
     return this.#receipt(() => receiveOne(this.fd, flags, size, this.endIsEmpty));
   }
 
-  #receivingMessage(options: ReceiveMessageRoom | undefined): Receipt<ReceivedMessage> {
+  #receivingMessage(options: ReceiveMessageRoom | undefined): Work<ReceivedMessage | null> {
     const { size, maxFds } = checkRoom(options);
     return this.#receipt(() => receiveWhole(this.fd, size, maxFds, this.endIsEmpty));
   }
 
-  #receipt<T extends object>(receive: () => T | null | number): Receipt<T> {
+  /** The receiving of one message, or of null at the end. */
+  #receipt<T extends object>(receive: () => T | null | number): Work<T | null> {
     this.assertOpen("receive", "recvmsg");
-    const receipt: Receipt<T> = {
-      message: null,
+    let message: T | null = null;
+    return {
       owner: this,
       attempt: () => {
         const result = receive();
         if (typeof result === "number") return this.hasEnded(result) ? 0 : result;
-        receipt.message = result;
+        message = result;
         return 0;
       },
+      outcome: () => message,
       fail: (negated, detail) =>
         failure(negated, { action: "Cannot receive", syscall: "recvmsg", detail }),
     };
-    return receipt;
   }
 
   #receivingMany(batch: ReceiveBatch): Work {
@@ -417,18 +386,21 @@ export abstract class MessageSocket extends Socket {
         const count = batch.fill(this.fd, this.endIsEmpty);
         return this.hasEnded(count) ? 0 : count;
       },
+      outcome: (count) => count,
       fail: (negated, detail) =>
         failure(negated, { action: "Cannot receive", syscall: "recvmmsg", detail }),
     };
   }
 
-  /** Makes one attempt, after which nothing waits. */
-  #once(work: Work, addressed = false): void {
+  /** Makes one attempt, after which nothing waits for room. */
+  async #once(work: Work<void>, addressed = false): Promise<void> {
     let result;
     do result = this.sendWaits(addressed) ? wouldBlock() : work.attempt(); while (
       result === YIELD
     );
     if (result < 0) throw work.fail(result);
+    work.outcome(result);
+    await spendOrTurn();
   }
 }
 

@@ -6,10 +6,12 @@
 
 import { cmsg, failure, native, sockets } from "../ffi/mod.ts";
 import { checkMaxFds, type Outgoing, takeAncillary } from "./ancillary.ts";
+import type { Descriptor } from "./descriptor.ts";
+import { FreeList } from "./free_list.ts";
 import type { Work } from "./lane.ts";
 import { blockFor, checkSize, DEFAULT_SIZE, isEnd, messageAt } from "./messages.ts";
 import { ReceivedMessage } from "./received_message.ts";
-import type { Transfers, WritingAll } from "./transfer.ts";
+import type { Transfers } from "./transfer.ts";
 import { checkInteger } from "./validate.ts";
 
 /** The room for a message and for what comes along. */
@@ -24,6 +26,48 @@ export interface ReceiveMessageRoom {
    * closed, and `controlTruncated` says so.
    */
   maxFds?: number | undefined;
+}
+
+/** The error of a message whose memory was taken away while it waited. */
+export function resized(): TypeError {
+  return new TypeError("Cannot send: the message was detached or resized while it waited");
+}
+
+const NOTHING = new Uint8Array(0);
+
+/** The sending of one whole message to the peer, with nothing along. */
+class Sending implements Work<void> {
+  owner: object | null = null;
+  descriptor: Descriptor | null = null;
+  view: Uint8Array = NOTHING;
+  expected = 0;
+
+  attempt(): number {
+    const { view, expected } = this;
+    if (view.byteLength !== expected) throw resized();
+    return sockets.sendRecord(this.descriptor!.fd, view, expected);
+  }
+
+  outcome(): void {
+    this.owner = this.descriptor = null;
+    this.view = NOTHING;
+    sendings.giveBack(this);
+  }
+
+  fail(negated: number, detail?: string): Error {
+    return failure(negated, { action: "Cannot send", syscall: "send", detail });
+  }
+}
+
+const sendings = new FreeList(() => new Sending());
+
+export function sending(owner: object, descriptor: Descriptor, view: Uint8Array): Work<void> {
+  const work = sendings.take();
+  work.owner = owner;
+  work.descriptor = descriptor;
+  work.view = view;
+  work.expected = view.byteLength;
+  return work;
 }
 
 /** Sends one whole message, with what goes along; its length or a negated errno. */
@@ -71,65 +115,54 @@ const FIRST_PART = 65_536;
  * takes these with the first byte: what follows after a short send goes without.
  */
 export function streamSending(
-  at: { readonly fd: number },
   transfers: Transfers,
   view: Uint8Array,
   outgoing: Outgoing,
-): WritingAll {
-  const work = transfers.writingAll(view, {
+): Work<void> {
+  return transfers.writingFirst(view, {
     action: "Cannot send",
     syscall: "sendmsg",
     send(all) {
-      const result = sendWhole(at.fd, all.subarray(0, FIRST_PART), outgoing, null);
+      const { fd } = transfers.descriptor;
+      const result = sendWhole(fd, all.subarray(0, FIRST_PART), outgoing, null);
       if (result > 0) outgoing.letGo();
       return result;
     },
+    hold: () => outgoing.hold(),
+    letGo: () => outgoing.letGo(),
   });
-  return {
-    ...work,
-    beginWait() {
-      if (work.progress() === 0) outgoing.hold();
-    },
-    endWait: () => outgoing.letGo(),
-  };
 }
 
 /** How many bytes a stream's message has room for without a wish. */
 const USUAL_STREAM_SIZE = 65_536;
 
-/** A receipt from a stream. */
-export interface StreamReceipt extends Work {
-  message: ReceivedMessage | null;
-}
-
-/** The receiving of bytes from a stream, with what came along. */
+/** The receiving of bytes from a stream, with what came along; null at the end. */
 export function streamReceiving(
-  owner: object,
-  at: { readonly fd: number },
   transfers: Transfers,
   options: ReceiveMessageRoom | undefined,
-): StreamReceipt {
+): Work<ReceivedMessage | null> {
   const maxFds = checkMaxFds(options?.maxFds);
   const size = options?.size === undefined
     ? USUAL_STREAM_SIZE
     : checkInteger(options.size, "a number of bytes", 1, sockets.MOST_BYTES);
   // A stream may always return less.
   const room = Math.min(size, DEFAULT_SIZE);
-  const receipt: StreamReceipt = {
-    owner,
-    message: null,
+  const { descriptor } = transfers;
+  let received: ReceivedMessage | null = null;
+  return {
+    owner: transfers,
     attempt() {
       const block = blockFor(room);
-      const length = block.receiveOne(at.fd, 0, cmsg.fullRoom(native().abi), room);
+      const length = block.receiveOne(descriptor.fd, 0, cmsg.fullRoom(native().abi), room);
       if (length <= 0) return length;
       const ancillary = takeAncillary(block, 0, maxFds);
       const message = messageAt(block, 0, length, room);
-      receipt.message = new ReceivedMessage({ ...message, endOfRecord: false }, ancillary);
+      received = new ReceivedMessage({ ...message, endOfRecord: false }, ancillary);
       transfers.bytesRead += length;
       return length;
     },
+    outcome: () => received,
     fail: (negated, detail) =>
       failure(negated, { action: "Cannot receive", syscall: "recvmsg", detail }),
   };
-  return receipt;
 }

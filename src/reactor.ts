@@ -19,10 +19,9 @@ import {
 import { waitingPoll } from "./busy_poll.ts";
 import type { Lane } from "./lane.ts";
 
-/** What is told about events: both directions of one descriptor. */
+/** What is told about the events of one descriptor. */
 export interface Registrant {
-  readonly reading: Lane;
-  readonly writing: Lane;
+  ready(readable: boolean, writable: boolean): void;
 }
 
 /**
@@ -78,6 +77,8 @@ class Reactor {
   readonly #postponed = new Set<Lane>();
   #tokens = 0;
   #waiting = 0;
+  /** Where the only operation waits, if that is known and there is no other. */
+  #only: Lane | null = null;
   #refs = 0;
   #armed = false;
   /** When the wait began that goes on now. */
@@ -98,13 +99,18 @@ class Reactor {
    * Adds a descriptor, once in its life. The token is never used again, unlike its number. It is
    * UNPOLLABLE for a regular file or directory, which never would block.
    */
-  register(fd: number, registrant: Registrant): number {
+  register(fd: number, registrant: Registrant, interest: number): number {
     const token = ++this.#tokens;
-    const result = this.#poller.add(fd, token);
+    const result = this.#poller.add(fd, token, interest);
     if (result === -errnoNumber("EPERM")) return UNPOLLABLE;
-    checked(result, { action: `Cannot wait for descriptor ${fd}`, syscall: "epoll_ctl" });
+    checkWatched(result, fd);
     this.#registrants.set(token, registrant);
     return token;
+  }
+
+  /** Watches a descriptor for more than it was added for. */
+  widen(fd: number, token: number, interest: number): void {
+    if (token !== UNPOLLABLE) checkWatched(this.#poller.change(fd, token, interest), fd);
   }
 
   /** Takes a descriptor out, before it is closed. */
@@ -114,16 +120,22 @@ class Reactor {
     this.#poller.remove(fd);
   }
 
-  /** Counts operations that wait, and among them those that keep the process alive. */
-  count(waiting: number, refs: number): void {
+  /** Counts operations that wait in a lane, and among them those that keep the process alive. */
+  count(waiting: 1 | -1, refs: number, lane: Lane): void {
     this.#waiting += waiting;
+    this.#only = waiting > 0 && this.#waiting === 1 ? lane : null;
+    if (refs !== 0) this.countRefs(refs);
+    if (waiting > 0) this.#wait();
+  }
+
+  /** Counts what keeps the process alive. */
+  countRefs(refs: number): void {
     const kept = this.#refs > 0;
     this.#refs += refs;
     if (kept !== this.#refs > 0) {
       if (kept) this.#watcher.unref();
       else this.#watcher.ref();
     }
-    if (waiting > 0) this.#wait();
   }
 
   /** Lets a lane go on in the next turn of the event loop, ready or not. */
@@ -146,14 +158,25 @@ class Reactor {
   #look = (): void => {
     this.#looking = false;
     if (this.#waiting === 0) return;
-    if (this.#collect()) {
+    if (this.#lookOnce()) {
       this.#busyPoll.learn(now() - this.#since);
       if (this.#waiting > 0) this.#wait();
     } else if (this.#refs > 0 && now() - this.#since < this.#busyPoll.window) {
       this.#looking = true;
       setImmediate(this.#look);
-    } else this.#arm();
+    } else {
+      // Trying leaves the events in the set, where they would wake at once.
+      if (this.#only !== null) this.#collect();
+      if (this.#waiting > 0) this.#arm();
+    }
   };
+
+  /** Whether anything was ready. What waits alone is tried: it may succeed before an event says so. */
+  #lookOnce(): boolean {
+    if (this.#only === null) return this.#collect();
+    credit = CREDIT;
+    return this.#only.tryAnyway();
+  }
 
   /** Parks: the watcher calls when there are events. */
   #arm(): void {
@@ -179,17 +202,13 @@ class Reactor {
   /** Tells the lanes what is ready; whether anything was. */
   #collect(): boolean {
     credit = CREDIT;
-    let any = false;
-    this.#poller.collect((token, readable, writable) => {
-      any = true;
-      // Absent: closed since the kernel queued this event.
-      const registrant = this.#registrants.get(token);
-      if (registrant === undefined) return;
-      if (readable) registrant.reading.ready();
-      if (writable) registrant.writing.ready();
-    });
-    return any;
+    return this.#poller.collect(this.#dispatch) > 0;
   }
+
+  #dispatch = (token: number, readable: boolean, writable: boolean): void => {
+    // Absent: closed since the kernel queued this event.
+    this.#registrants.get(token)?.ready(readable, writable);
+  };
 
   #resume(): void {
     credit = CREDIT;
@@ -197,6 +216,10 @@ class Reactor {
     this.#postponed.clear();
     for (const lane of lanes) lane.ready();
   }
+}
+
+function checkWatched(result: number, fd: number): void {
+  checked(result, { action: `Cannot wait for descriptor ${fd}`, syscall: "epoll_ctl" });
 }
 
 let instance: Reactor | undefined;

@@ -7,6 +7,7 @@ import { checked, errnoNumber, native, sockets } from "../ffi/mod.ts";
 import type { Address, AddressLike } from "./address.ts";
 import { type AncillaryOptions, Outgoing } from "./ancillary.ts";
 import { ChunkReader, readableOver, writableOver } from "./byte_streams.ts";
+import type { ByteCalls } from "./byte_work.ts";
 import { connectAsync, connectBlocking, type Connected } from "./connecting.ts";
 import { Descriptor } from "./descriptor.ts";
 import type { Fd } from "./fd.ts";
@@ -14,7 +15,7 @@ import type { ReceiveMessageOptions, ReceiveMessageSyncOptions } from "./message
 import { type ReceiveMessageRoom, streamReceiving, streamSending } from "./message_work.ts";
 import type { ReceivedMessage } from "./received_message.ts";
 import { adoptSocket, Socket } from "./socket.ts";
-import { type ByteCalls, type Bytes, timedOut, Transfers } from "./transfer.ts";
+import { type Bytes, Transfers } from "./transfer.ts";
 import {
   asBytes,
   type AsyncOptions,
@@ -212,7 +213,7 @@ export class UnixStream extends Socket {
     buffer: Bytes,
     options?: AsyncOptions,
   ): Promise<number | null> {
-    return this.#transfers.peek(buffer, options);
+    return this.#transfers.read(buffer, options, true);
   }
 
   /**
@@ -221,7 +222,7 @@ export class UnixStream extends Socket {
    * @throws {UnixSocketError} as `read` does, and ETIMEDOUT
    */
   peekSync(buffer: Bytes, options?: SyncOptions): number | null {
-    return this.#transfers.peekSync(buffer, options);
+    return this.#transfers.readSync(buffer, options, true);
   }
 
   /**
@@ -296,8 +297,7 @@ export class UnixStream extends Socket {
     const view = asBytes(data, "a message");
     const { byteLength } = view;
     const signal = checkSignal(options);
-    const result = this.descriptor.writing.run(this.#sendingMessage(view, options), signal);
-    if (typeof result !== "number") await result;
+    await this.descriptor.writing.run(this.#sendingMessage(view, options), signal);
     return byteLength;
   }
 
@@ -310,9 +310,7 @@ export class UnixStream extends Socket {
     const view = asBytes(data, "a message");
     const { byteLength } = view;
     const deadline = checkDeadline(options);
-    const work = this.#sendingMessage(view, options);
-    const expired = () => timedOut("Cannot send", "sendmsg", work.progress());
-    this.descriptor.writing.runSync(work, deadline, expired);
+    this.descriptor.writing.runSync(this.#sendingMessage(view, options), deadline);
     return byteLength;
   }
 
@@ -331,10 +329,7 @@ export class UnixStream extends Socket {
    */
   async receiveMessage(options?: ReceiveMessageOptions): Promise<ReceivedMessage | null> {
     const signal = checkSignal(options);
-    const work = this.#receivingMessage(options);
-    const result = this.descriptor.reading.run(work, signal);
-    if (typeof result !== "number") await result;
-    return work.message;
+    return await this.descriptor.reading.run(this.#receivingMessage(options), signal);
   }
 
   /**
@@ -344,10 +339,7 @@ export class UnixStream extends Socket {
    */
   receiveMessageSync(options?: ReceiveMessageSyncOptions): ReceivedMessage | null {
     const deadline = checkDeadline(options);
-    const work = this.#receivingMessage(options);
-    const expired = () => timedOut("Cannot receive", "recvmsg");
-    this.descriptor.reading.runSync(work, deadline, expired);
-    return work.message;
+    return this.descriptor.reading.runSync(this.#receivingMessage(options), deadline);
   }
 
   /**
@@ -443,12 +435,12 @@ export class UnixStream extends Socket {
     if (view.byteLength === 0 && outgoing.control !== null) {
       throw new RangeError("Cannot send descriptors or credentials on a stream without a byte");
     }
-    return streamSending(this.descriptor, this.#transfers, view, outgoing);
+    return streamSending(this.#transfers, view, outgoing);
   }
 
   #receivingMessage(options: ReceiveMessageRoom | undefined) {
     this.assertOpen("receive", "recvmsg");
-    return streamReceiving(this, this.descriptor, this.#transfers, options);
+    return streamReceiving(this.#transfers, options);
   }
 
   #shutdownIfOpen(how: "read" | "write"): void {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { createEpoll } from "../ffi/mod.ts";
+import { createEpoll, FOR_READING } from "../ffi/mod.ts";
 import { abstract, Fd, UnixListener, UnixStream } from "../mod.ts";
 import { assertFails, bytes, text } from "./support/mod.ts";
 import {
@@ -283,7 +283,7 @@ test("G152 an epoll set can be passed and tells what the original does", async (
   };
   await passed(make, (received, { poller }) => {
     const [reader, writer] = Fd.pipe();
-    poller.add(reader.fd, 1);
+    poller.add(reader.fd, 1, FOR_READING);
     assertEquals(received.kind, "anonymous");
     assertEquals(polls(received.fd, POLLIN), false);
     writer.writeSync(new Uint8Array(1));

@@ -2,7 +2,7 @@ import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { type PollLater, watchByAio, watchByThread } from "../ffi/deno_watch.ts";
-import { createEpoll, native, type Poller, type Watcher } from "../ffi/mod.ts";
+import { createEpoll, FOR_READING, native, type Poller, type Watcher } from "../ffi/mod.ts";
 import { Fd } from "../mod.ts";
 import { commandFor, run, RUNTIME, settled } from "./support/mod.ts";
 
@@ -56,7 +56,7 @@ async function withWatched(
 ): Promise<void> {
   const poller = createEpoll();
   const [reader, writer] = Fd.pipe();
-  assertEquals(poller.add(reader.fd, 1), 0);
+  assertEquals(poller.add(reader.fd, 1, FOR_READING), 0);
   let wake: (() => void) | null = null;
   const watched: Watched = {
     watcher: watch(poller.fd, () => {

@@ -12,7 +12,8 @@ int main(int argc, char **argv) {
   if (argc != 5) return 2;
   int fd = connect_to(argv[1]);
   size_t size = atol(argv[2]), warm = atol(argv[3]), total = atol(argv[4]);
-  char *data = calloc(1, size);
+  char *data = malloc(size);
+  memset(data, 7, size); /* Memory that was never written would be one page of zeros. */
   transfer(fd, data, size, warm);
   double begin = now();
   transfer(fd, data, size, total);

@@ -46,7 +46,7 @@ def round_trip(path, size, rounds):
 
 
 def throughput(path, size, warm, total):
-    connection, data, size = connect_to(path), bytes(int(size)), int(size)
+    connection, data, size = connect_to(path), bytes([7]) * int(size), int(size)
 
     def transfer(total):
         for _ in range(total // size):

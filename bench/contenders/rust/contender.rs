@@ -34,7 +34,7 @@ fn round_trip(path: &str, size: usize, rounds: usize) -> Result<f64> {
 
 fn throughput(path: &str, size: usize, warm: usize, total: usize) -> Result<f64> {
     let mut stream = UnixStream::connect(path)?;
-    let data = vec![0; size];
+    let data = vec![7; size];
     let mut transfer = |total: usize| {
         for _ in 0..total / size {
             stream.write_all(&data)?;
