@@ -36,12 +36,12 @@ export {
 } from "./src/credentials.ts";
 export {
   type BindOptions,
-  type ReceivedInto,
   type SendMessageToOptions,
   type SendMessageToSyncOptions,
   type ToOption,
   UnixDatagram,
 } from "./src/datagram.ts";
+export type { ReceivedInto } from "./src/receiving_into.ts";
 export { UnixSocketError, type UnixSocketErrorInit } from "./src/errors.ts";
 export { Fd, type OpenMode } from "./src/fd.ts";
 export type { FdLike } from "./src/fd_like.ts";

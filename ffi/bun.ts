@@ -5,10 +5,11 @@
 
 import type { Abi } from "./abi/mod.ts";
 import { builtinModule } from "./adoption.ts";
-import { watchBySocket } from "./bun_watch.ts";
+import { watchByRelayToSocket, watchBySocket } from "./bun_watch.ts";
 import { libcNames, openFirst } from "./libraries.ts";
 import type { Runtime } from "./runtime.ts";
 import { type Libc, type NativeType, onTheStack, type Signature, symbolsFor } from "./symbols.ts";
+import { relayByUring } from "./uring.ts";
 
 /** The part of `bun:ffi` that is used. */
 interface BunFfi {
@@ -36,7 +37,7 @@ export function bunRuntime(): Runtime {
   const ffi = builtinModule<BunFfi>("bun:ffi")!;
   let libc: Libc;
   let abiInUse: Abi;
-  return {
+  const runtime: Runtime = {
     name: "bun",
     prefersFewArguments: false,
 
@@ -60,6 +61,11 @@ export function bunRuntime(): Runtime {
       return ffi.toArrayBuffer(address, 0, length);
     },
 
-    watch: (fd, onReadable) => watchBySocket(libc, abiInUse, fd, onReadable),
+    watch(fd, onReadable) {
+      const parts = { runtime, libc, abi: abiInUse, from: fd };
+      return watchByRelayToSocket(relayByUring, parts, onReadable) ??
+        watchBySocket(libc, abiInUse, fd, onReadable);
+    },
   };
+  return runtime;
 }

@@ -4,6 +4,8 @@
  */
 
 import type { Abi } from "./abi/mod.ts";
+import { noDescriptor } from "./adoption.ts";
+import { type MakeRelay, type RelayParts, watcherOf } from "./relay.ts";
 import type { Watcher } from "./runtime.ts";
 import type { Libc } from "./symbols.ts";
 
@@ -78,4 +80,45 @@ export function watchBySocket(
       waiting?.unref();
     },
   };
+}
+
+/**
+ * Watches through a relay into a socket, whose other end Bun's event loop reads. Null where there is
+ * no relay.
+ */
+export function watchByRelayToSocket(
+  make: MakeRelay,
+  parts: Omit<RelayParts, "into">,
+  onReadable: () => void,
+): Watcher | null {
+  const { libc, abi: { linux, constants } } = parts;
+  if (linux === null) return null;
+  const type = constants.SOCK_STREAM | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC;
+  const ends = new Int32Array(2);
+  if (libc.socketpair(constants.AF_UNIX, type, 0, ends) === -1) throw noDescriptor("socketpair");
+  const [end, into] = [ends[0]!, ends[1]!];
+  const relay = make({ ...parts, into });
+  if (relay === null) {
+    libc.close(end);
+    libc.close(into);
+    return null;
+  }
+  // Connected some turns later, and refd until it is told otherwise.
+  let socket: BunSocket | null = null;
+  let refd = true;
+  const apply = () => void (refd ? socket?.ref() : socket?.unref());
+  const set = (wanted: boolean) => {
+    refd = wanted;
+    apply();
+  };
+  const watcher = watcherOf(relay, { ref: () => set(true), unref: () => set(false) });
+  const open = (made: BunSocket) => {
+    socket = made;
+    apply();
+  };
+  const ignore = () => {};
+  const data = () => watcher.fire(onReadable);
+  const { connect } = (globalThis as unknown as { Bun: BunSockets }).Bun;
+  connect({ fd: end, socket: { open, data, close: ignore, error: ignore } });
+  return watcher;
 }

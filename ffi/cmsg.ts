@@ -66,32 +66,53 @@ export function sendingRoom(abi: Abi, fds: number): number {
   return spaceFor(abi, abi.layouts.ucred?.size ?? 0) + spaceFor(abi, 4 * fds);
 }
 
-/** The bytes of the control messages that carry descriptors and credentials. */
+/** What goes along with a message. */
+export interface ControlToSend {
+  readonly fds: readonly number[];
+  readonly credentials: RawCredentials | null;
+}
+
+/** How many bytes {@linkcode putControl} writes. */
+export function sizeOfControl(abi: Abi, { fds, credentials }: ControlToSend): number {
+  const forCredentials = credentials === null ? 0 : spaceFor(abi, abi.layouts.ucred!.size);
+  return forCredentials + (fds.length === 0 ? 0 : spaceFor(abi, 4 * fds.length));
+}
+
+/** Writes the control messages that carry descriptors and credentials. */
+export function putControl(
+  abi: Abi,
+  view: DataView,
+  start: number,
+  { fds, credentials }: ControlToSend,
+): void {
+  const { constants, linux, layouts } = abi;
+  let next = start;
+  if (credentials !== null) {
+    const ucred = layouts.ucred!;
+    putHeader(abi, view, next, ucred.size, constants.SOL_SOCKET, linux!.SCM_CREDENTIALS);
+    const at = next + lengthOf(abi, 0);
+    next += spaceFor(abi, ucred.size);
+    for (const name of ["pid", "uid", "gid"] as const) {
+      const [offset, width] = ucred.fields[name];
+      putField(view, [at + offset, width], credentials[name]);
+    }
+  }
+  if (fds.length > 0) {
+    putHeader(abi, view, next, 4 * fds.length, constants.SOL_SOCKET, constants.SCM_RIGHTS);
+    const at = next + lengthOf(abi, 0);
+    for (let i = 0; i < fds.length; i++) view.setInt32(at + 4 * i, fds[i]!, true);
+  }
+}
+
+/** The same in memory of their own. */
 export function packControl(
   abi: Abi,
   fds: readonly number[],
   credentials: RawCredentials | null,
 ): Uint8Array<ArrayBuffer> {
-  const { constants, linux, layouts } = abi;
-  const { ucred } = layouts;
-  const forCredentials = credentials === null ? 0 : spaceFor(abi, ucred!.size);
-  const forFds = fds.length === 0 ? 0 : spaceFor(abi, 4 * fds.length);
-  const bytes = new Uint8Array(new ArrayBuffer(forCredentials + forFds));
-  const view = new DataView(bytes.buffer);
-  if (credentials !== null) {
-    putHeader(abi, view, 0, ucred!.size, constants.SOL_SOCKET, linux!.SCM_CREDENTIALS);
-    const at = lengthOf(abi, 0);
-    for (const name of ["pid", "uid", "gid"] as const) {
-      const [offset, width] = ucred!.fields[name];
-      putField(view, [at + offset, width], credentials[name]);
-    }
-  }
-  if (fds.length > 0) {
-    const { SOL_SOCKET, SCM_RIGHTS } = constants;
-    putHeader(abi, view, forCredentials, 4 * fds.length, SOL_SOCKET, SCM_RIGHTS);
-    const at = forCredentials + lengthOf(abi, 0);
-    fds.forEach((fd, i) => view.setInt32(at + 4 * i, fd, true));
-  }
+  const control = { fds, credentials };
+  const bytes = new Uint8Array(new ArrayBuffer(sizeOfControl(abi, control)));
+  putControl(abi, new DataView(bytes.buffer), 0, control);
   return bytes;
 }
 
@@ -111,6 +132,17 @@ function putHeader(
 
 /** Parses the control messages that fill `bytes`. */
 export function parseControl(abi: Abi, bytes: Uint8Array): ControlMessages {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return takeControl(abi, view, 0, view.byteLength);
+}
+
+/** Parses the control messages that fill the bytes from `start` to `last`. */
+export function takeControl(
+  abi: Abi,
+  view: DataView,
+  start: number,
+  last: number,
+): ControlMessages {
   const found: ControlMessages = {
     fds: [],
     pidfds: [],
@@ -118,20 +150,19 @@ export function parseControl(abi: Abi, bytes: Uint8Array): ControlMessages {
     securityContext: null,
     malformed: false,
   };
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const { cmsg_len, cmsg_level, cmsg_type } = abi.layouts.cmsghdr.fields;
   const { SOL_SOCKET } = abi.constants;
   const headerSize = lengthOf(abi, 0);
-  let at = 0;
-  while (at + headerSize <= view.byteLength) {
+  let at = start;
+  while (at + headerSize <= last) {
     const length = takeField(view, [at + cmsg_len[0], cmsg_len[1]]);
     if (length < headerSize) {
       found.malformed = true;
       return found;
     }
     // What claims to be longer than the memory is read as far as that goes.
-    const end = Math.min(at + length, view.byteLength);
-    const whole = at + length <= view.byteLength;
+    const end = Math.min(at + length, last);
+    const whole = at + length <= last;
     if (!whole) found.malformed = true;
     const level = takeField(view, [at + cmsg_level[0], cmsg_level[1]]);
     const type = takeField(view, [at + cmsg_type[0], cmsg_type[1]]);
@@ -141,7 +172,7 @@ export function parseControl(abi: Abi, bytes: Uint8Array): ControlMessages {
     at += align(abi, length);
   }
   // A kernel that runs out of room cuts within a payload, never within a header.
-  if (at < view.byteLength) found.malformed = true;
+  if (at < last) found.malformed = true;
   return found;
 }
 

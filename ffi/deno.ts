@@ -4,10 +4,12 @@
  */
 
 import type { Abi } from "./abi/mod.ts";
-import { type PollLater, watchByAio, watchByThread } from "./deno_watch.ts";
+import { type PollLater, relayByAio, watchByThread } from "./deno_watch.ts";
 import { libcNames, openFirst } from "./libraries.ts";
+import { watchByRelay } from "./relay.ts";
 import type { Runtime } from "./runtime.ts";
 import { type Libc, type NativeType, onTheStack, type Signature, symbolsFor } from "./symbols.ts";
+import { relayByUring } from "./uring.ts";
 
 /** The part of Deno that is used, so that this room compiles under every type-checker. */
 interface DenoFfi {
@@ -78,7 +80,9 @@ export function denoRuntime(): Runtime {
     },
 
     watch(fd, onReadable) {
-      const watcher = watchByAio(runtime, libc, abiInUse, fd, onReadable);
+      const parts = { runtime, libc, abi: abiInUse, from: fd };
+      const watcher = watchByRelay(relayByUring, parts, onReadable) ??
+        watchByRelay(relayByAio, parts, onReadable);
       if (watcher !== null) return watcher;
       const parameters = ["u64", "u32", "i32"];
       const later = open(abiInUse, { poll: { parameters, result: "i32", nonblocking: true } });

@@ -5,6 +5,13 @@
  */
 
 import { again, negatedErrno } from "./call.ts";
+import {
+  type ControlMessages,
+  type ControlToSend,
+  putControl,
+  sizeOfControl,
+  takeControl,
+} from "./cmsg.ts";
 import { aligned, MessageHeader, NAME_ROOM } from "./msghdr.ts";
 import { native } from "./native.ts";
 import { takeField } from "./struct.ts";
@@ -99,28 +106,42 @@ export class MessageBlock {
   /** The control messages that came with message `i`, as the kernel wrote them. */
   control(i: number): Uint8Array<ArrayBuffer> {
     const start = this.#controlsAt + i * this.#controlRoom;
-    return this.#memory.subarray(
-      start,
-      start + Math.min(this.controlLength(i), this.#size.control),
-    );
+    return this.#memory.subarray(start, this.#controlEnd(i, start));
+  }
+
+  /** The same, parsed. */
+  controlMessages(i: number): ControlMessages {
+    const start = this.#controlsAt + i * this.#controlRoom;
+    return takeControl(native().abi, this.#view, start, this.#controlEnd(i, start));
+  }
+
+  #controlEnd(i: number, start: number): number {
+    return start + Math.min(this.controlLength(i), this.#size.control);
   }
 
   /**
    * Describes message `i` for sending: a part of {@linkcode data}, where to, and the control
-   * messages that go along, which are copied.
+   * messages that go along, packed or not.
    */
   describe(
     i: number,
     start: number,
     length: number,
     sockaddr: Uint8Array | null,
-    control: Uint8Array | null,
+    control: ControlToSend | Uint8Array | null,
   ): void {
     const header = this.#headers[i]!;
     header.setData(this.#dataAt + start, length);
     header.setDestination(sockaddr);
-    header.setControl(control?.length ?? 0);
-    if (control !== null) this.#memory.set(control, this.#controlsAt + i * this.#controlRoom);
+    if (control === null) return header.setControl(0);
+    const at = this.#controlsAt + i * this.#controlRoom;
+    if (control instanceof Uint8Array) {
+      header.setControl(control.length);
+      return this.#memory.set(control, at);
+    }
+    const { abi } = native();
+    header.setControl(sizeOfControl(abi, control));
+    putControl(abi, this.#view, at, control);
   }
 
   /** sendmsg(2) of message 0; never raises SIGPIPE. How many bytes left, or a negated errno. */

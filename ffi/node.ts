@@ -8,8 +8,10 @@ import { builtinModule } from "./adoption.ts";
 import { UnixSocketError } from "./errors.ts";
 import { libcNames, openFirst } from "./libraries.ts";
 import { watchByPipe } from "./node_watch.ts";
+import { watchByRelay } from "./relay.ts";
 import type { Runtime } from "./runtime.ts";
 import { type Libc, type NativeType, onTheStack, type Signature, symbolsFor } from "./symbols.ts";
+import { relayByUring } from "./uring.ts";
 
 /** The part of `node:ffi` that is used. */
 interface NodeFfi {
@@ -46,7 +48,7 @@ export function nodeRuntime(): Runtime {
   }
   let libc: Libc;
   let abiInUse: Abi;
-  return {
+  const runtime: Runtime = {
     name: "node",
     prefersFewArguments: true,
 
@@ -75,6 +77,11 @@ export function nodeRuntime(): Runtime {
       return ffi.toArrayBuffer(BigInt(address), length, false);
     },
 
-    watch: (fd, onReadable) => watchByPipe(libc, abiInUse, fd, onReadable),
+    watch(fd, onReadable) {
+      const parts = { runtime, libc, abi: abiInUse, from: fd };
+      return watchByRelay(relayByUring, parts, onReadable) ??
+        watchByPipe(libc, abiInUse, fd, onReadable);
+    },
   };
+  return runtime;
 }

@@ -177,8 +177,14 @@ export const symbols = {
   calloc: { args: ["u32", "u32"], result: "pointer" },
   // int eventfd(unsigned initval, int flags)
   eventfd: { args: ["u32", "i32"], result: "i32", os: "linux" },
-  // long syscall(long number, ...): the three-argument form, for io_setup and io_submit
-  syscall: { args: ["i64", "u64", "u64", "nullable"], result: "i64", os: "linux" },
+  // long syscall(long number, ...): with four arguments, of which the third is an address
+  syscall: { args: ["i64", "u64", "u64", "nullable", "u64"], result: "i64", os: "linux" },
+  // void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
+  mmap: {
+    args: ["nullable", "u32", "i32", "i32", "i32", "i64"],
+    result: "pointer",
+    os: "linux",
+  },
 } as const satisfies Record<string, Signature>;
 
 export type SymbolTable = typeof symbols;

@@ -101,8 +101,8 @@ export class Outgoing {
   readonly #transfer: boolean;
   /** Objects, so that a batch that the program has lost loses no descriptor. */
   #held: Fd[] = [];
-  /** The control messages; null where there are none. */
-  control: Uint8Array<ArrayBuffer> | null;
+  /** What to send; null where nothing goes along. */
+  control: cmsg.ControlToSend | null;
 
   constructor(options: AncillaryOptions | undefined) {
     checkOptions(options);
@@ -110,7 +110,7 @@ export class Outgoing {
     this.#transfer = transfer;
     this.#descriptors = checkDescriptors(options?.fds, transfer);
     this.#credentials = checkCredentials(options?.credentials);
-    this.control = this.#pack(this.#descriptors.map(fdOf));
+    this.control = this.#sending(this.#descriptors.map(fdOf));
   }
 
   /** How many descriptors go along. */
@@ -132,7 +132,7 @@ export class Outgoing {
       this.letGo();
       throw error;
     }
-    this.control = this.#pack(this.#held.map((fd) => fd.fd));
+    this.control = this.#sending(this.#held.map((fd) => fd.fd));
   }
 
   /** Closes the duplicates. */
@@ -150,9 +150,9 @@ export class Outgoing {
     }
   }
 
-  #pack(fds: readonly number[]): Uint8Array<ArrayBuffer> | null {
-    if (fds.length === 0 && this.#credentials === null) return null;
-    return cmsg.packControl(native().abi, fds, this.#credentials);
+  #sending(fds: readonly number[]): cmsg.ControlToSend | null {
+    const credentials = this.#credentials;
+    return fds.length === 0 && credentials === null ? null : { fds, credentials };
   }
 }
 
@@ -175,13 +175,14 @@ const OVERFLOW_ID = 65534;
 
 /** The ancillary data of message `index` of a block, owned from now on. */
 export function takeAncillary(block: MessageBlock, index: number, maxFds: number): Ancillary {
-  const { abi } = native();
-  const cut = (block.flags(index) & abi.constants.MSG_CTRUNC) !== 0;
-  const found = cmsg.parseControl(abi, block.control(index));
+  const cut = (block.flags(index) & native().abi.constants.MSG_CTRUNC) !== 0;
+  const found = block.controlMessages(index);
   const { fds, pidfds } = found;
   // Of a set with a gap nobody can tell which is which.
-  const beyond = fds.splice(cut ? 0 : maxFds);
-  for (const fd of [...beyond, ...pidfds.splice(1)]) file.close(fd);
+  const most = cut ? 0 : maxFds;
+  const beyond = fds.length > most;
+  if (beyond) closeAll(fds.splice(most));
+  if (pidfds.length > 1) closeAll(pidfds.splice(1));
   let { credentials } = found;
   if (
     credentials?.pid === 0 && credentials.uid === OVERFLOW_ID && credentials.gid === OVERFLOW_ID
@@ -196,8 +197,12 @@ export function takeAncillary(block: MessageBlock, index: number, maxFds: number
     securityContext: found.securityContext === null || cut
       ? null
       : new TextDecoder().decode(found.securityContext),
-    controlTruncated: cut || found.malformed || beyond.length > 0,
+    controlTruncated: cut || found.malformed || beyond,
   };
+}
+
+function closeAll(fds: readonly number[]): void {
+  for (const fd of fds) file.close(fd);
 }
 
 /** The limit of descriptors in a receipt, checked. */

@@ -160,7 +160,9 @@ class WritingAll implements Work<void> {
   #writePart(): number {
     const { view, expected, written } = this;
     if (view.byteLength < expected) throw changed("write");
-    if (written === 0 && this.first !== null) return this.first.send(view.subarray(0, expected));
+    if (written === 0 && this.first !== null) {
+      return this.first.send(view.byteLength === expected ? view : view.subarray(0, expected));
+    }
     const { descriptor, calls } = this.owner!;
     const rest = written === 0 ? view : view.subarray(written);
     return calls.write(descriptor.fd, rest, Math.min(expected - written, sockets.MOST_BYTES));

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { checked, errnoNumber, failure, native, refusal, sockets } from "../ffi/mod.ts";
+import { checked, errnoNumber, native, sockets } from "../ffi/mod.ts";
 import { type Address, type AddressLike, formatAddress, parseAddress, quote } from "./address.ts";
 import { Outgoing } from "./ancillary.ts";
 import { messagesOver } from "./byte_streams.ts";
@@ -23,8 +23,9 @@ import {
   type SendOptions,
 } from "./message_socket.ts";
 import { resized, sendWhole } from "./message_work.ts";
-import { type Message, sender } from "./messages.ts";
+import type { Message } from "./messages.ts";
 import { spendOrTurn } from "./reactor.ts";
+import { ended, type ReceivedInto, receivingInto } from "./receiving_into.ts";
 import type { ReceivedMessage } from "./received_message.ts";
 import { withPeerSockaddr } from "./sockaddr_scope.ts";
 import { adoptSocket, createSocket } from "./socket.ts";
@@ -52,18 +53,6 @@ export interface SendMessageToOptions extends SendMessageOptions, ToOption {}
 /** Options of {@linkcode UnixDatagram.sendMessageSync}. */
 export interface SendMessageToSyncOptions extends SendMessageSyncOptions, ToOption {}
 
-/** What was received into a buffer of the caller's. */
-export interface ReceivedInto {
-  /** How many bytes of the buffer were filled. */
-  bytes: number;
-  /** How long the message really was. */
-  length: number;
-  /** Whether the buffer was too small; the rest of the message is lost. */
-  truncated: boolean;
-  /** The sender's address: unnamed where it did not bind. */
-  from: Address;
-}
-
 /** The line in which batches with destinations of their own wait: no address has this key. */
 const BATCHES = "batches\0";
 
@@ -90,7 +79,6 @@ const BATCHES = "batches\0";
 export class UnixDatagram extends MessageSocket {
   readonly #destinations = new Destinations();
   #readable: ReadableStream<Message> | null = null;
-  readonly #received = { name: new Uint8Array(new ArrayBuffer(128)), nameLength: 0 };
 
   private constructor({ descriptor, localAddr }: Bound) {
     super(descriptor, localAddr);
@@ -323,10 +311,16 @@ export class UnixDatagram extends MessageSocket {
    *
    * @throws {UnixSocketError} as `receive` does
    */
-  async receiveInto(buffer: Bytes, options?: AsyncOptions): Promise<ReceivedInto> {
-    const view = asBytes(buffer, "a buffer to receive into");
-    const signal = checkSignal(options);
-    return await this.descriptor.reading.run(this.#receivingInto(view), signal);
+  receiveInto(buffer: Bytes, options?: AsyncOptions): Promise<ReceivedInto> {
+    // Not async, which would allocate a frame and one more promise.
+    try {
+      const view = asBytes(buffer, "a buffer to receive into");
+      const signal = checkSignal(options);
+      this.assertOpen("receive", "recvfrom");
+      return this.descriptor.reading.run(receivingInto(this, this.descriptor, view), signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
@@ -337,7 +331,8 @@ export class UnixDatagram extends MessageSocket {
   receiveIntoSync(buffer: Bytes, options?: SyncOptions): ReceivedInto {
     const view = asBytes(buffer, "a buffer to receive into");
     const deadline = checkDeadline(options);
-    return this.descriptor.reading.runSync(this.#receivingInto(view), deadline);
+    this.assertOpen("receive", "recvfrom");
+    return this.descriptor.reading.runSync(receivingInto(this, this.descriptor, view), deadline);
   }
 
   /** The messages as a web stream. Cancelling it closes the socket. Always the same object. */
@@ -396,33 +391,6 @@ export class UnixDatagram extends MessageSocket {
     return { ...work, beginWait: () => outgoing.hold(), endWait: () => outgoing.letGo() };
   }
 
-  #receivingInto(view: Uint8Array): Work<ReceivedInto> {
-    this.assertOpen("receive", "recvfrom");
-    const { descriptor } = this;
-    const received = this.#received;
-    const { MSG_TRUNC } = native().abi.constants;
-    const expected = view.byteLength;
-    return {
-      owner: this,
-      attempt: () => {
-        if (view.byteLength < expected) {
-          throw new TypeError("Cannot receive: the buffer was detached or shrunk while it waited");
-        }
-        const length = sockets.recvfrom(descriptor.fd, view, expected, MSG_TRUNC, received);
-        if (this.hasEnded(length)) throw ended("recvfrom");
-        return length;
-      },
-      outcome: (length) => ({
-        bytes: Math.min(length, expected),
-        length,
-        truncated: length > expected,
-        from: sender(received.name, received.nameLength),
-      }),
-      fail: (negated, detail) =>
-        failure(negated, { action: "Cannot receive", syscall: "recvfrom", detail }),
-    };
-  }
-
   #message<T extends Message>(message: T | null): T {
     if (message === null) throw ended("recvmsg");
     return message;
@@ -436,9 +404,4 @@ export class UnixDatagram extends MessageSocket {
       throw error;
     }
   }
-}
-
-function ended(syscall: string): Error {
-  const detail = "this socket has ended its reading";
-  return refusal("ESHUTDOWN", { action: "Cannot receive", syscall, detail });
 }

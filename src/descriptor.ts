@@ -5,7 +5,6 @@
 
 import {
   environmentVariable,
-  errnoNumber,
   file,
   FOR_READING,
   FOR_WRITING,
@@ -119,10 +118,9 @@ export class Descriptor implements LaneHost, Registrant {
     if (fd === -1) return -1;
     this.#fd = -1;
     lastNet.unregister(this);
-    const closed = -errnoNumber("EBADF");
-    this.#reading?.evict(closed, detail);
-    this.#writing?.evict(closed, detail);
-    this.finish();
+    this.#reading?.evict(detail);
+    this.#writing?.evict(detail);
+    if (this.#beforeClose !== null) this.finish();
     if (this.#token !== 0) reactor().unregister(fd, this.#token);
     return fd;
   }
@@ -141,17 +139,15 @@ function rememberForExit(descriptor: Descriptor): void {
   });
 }
 
-/** A descriptor whose owner may be lost, and in debug mode where that was made. */
-interface Owned {
-  descriptor: Descriptor;
-  made: string | null;
-}
+/** In debug mode, where the owner of each descriptor was made. */
+const origins = new WeakMap<Descriptor, string>();
 
-const lastNet = new FinalizationRegistry<Owned>(({ descriptor, made }) => {
+const lastNet = new FinalizationRegistry<Descriptor>((descriptor) => {
   const { fd } = descriptor;
   if (fd === -1) return;
   descriptor.close();
-  if (made !== null) {
+  const made = origins.get(descriptor);
+  if (made !== undefined) {
     console.warn(`afunix: descriptor ${fd} was never closed; it was made here:\n${made}`);
   }
 });
@@ -165,6 +161,6 @@ let debugging: boolean | undefined;
 export function closeWithOwner(owner: object, descriptor: Descriptor): void {
   debugging ??= environmentVariable("AFUNIX_DEBUG") === "1";
   // As text: the error itself would keep the objects alive whose methods stand on its stack.
-  const made = debugging ? new Error(owner.constructor.name).stack ?? "" : null;
-  lastNet.register(owner, { descriptor, made }, descriptor);
+  if (debugging) origins.set(descriptor, new Error(owner.constructor.name).stack ?? "");
+  lastNet.register(owner, descriptor, descriptor);
 }

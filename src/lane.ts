@@ -179,14 +179,15 @@ export class Lane {
   }
 
   /** Ends all that waits, because the descriptor closes. */
-  evict(negated: number, detail: string): void {
+  evict(detail: string): void {
+    const closed = -errnoNumber("EBADF");
     let waiter = this.#first;
     while (waiter !== null) {
       const { next } = waiter;
       if (waiter !== this.#attempting) {
         const { work, reject } = waiter;
         this.#remove(waiter);
-        reject(work!.fail(negated, detail));
+        reject(work!.fail(closed, detail));
       }
       waiter = next;
     }

@@ -6,6 +6,7 @@
 
 import { cmsg, failure, native, sockets } from "../ffi/mod.ts";
 import { checkMaxFds, type Outgoing, takeAncillary } from "./ancillary.ts";
+import type { FirstPart } from "./byte_work.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { FreeList } from "./free_list.ts";
 import type { Work } from "./lane.ts";
@@ -119,18 +120,36 @@ export function streamSending(
   view: Uint8Array,
   outgoing: Outgoing,
 ): Work<void> {
-  return transfers.writingFirst(view, {
-    action: "Cannot send",
-    syscall: "sendmsg",
-    send(all) {
-      const { fd } = transfers.descriptor;
-      const result = sendWhole(fd, all.subarray(0, FIRST_PART), outgoing, null);
-      if (result > 0) outgoing.letGo();
-      return result;
-    },
-    hold: () => outgoing.hold(),
-    letGo: () => outgoing.letGo(),
-  });
+  return transfers.writingFirst(view, new CarryingPart(transfers, outgoing));
+}
+
+/** The part of a stream's message that carries what goes along. */
+class CarryingPart implements FirstPart {
+  readonly action = "Cannot send";
+  readonly syscall = "sendmsg";
+  readonly #transfers: Transfers;
+  readonly #outgoing: Outgoing;
+
+  constructor(transfers: Transfers, outgoing: Outgoing) {
+    this.#transfers = transfers;
+    this.#outgoing = outgoing;
+  }
+
+  send(all: Uint8Array): number {
+    const { fd } = this.#transfers.descriptor;
+    const part = all.byteLength <= FIRST_PART ? all : all.subarray(0, FIRST_PART);
+    const result = sendWhole(fd, part, this.#outgoing, null);
+    if (result > 0) this.#outgoing.letGo();
+    return result;
+  }
+
+  hold(): void {
+    this.#outgoing.hold();
+  }
+
+  letGo(): void {
+    this.#outgoing.letGo();
+  }
 }
 
 /** How many bytes a stream's message has room for without a wish. */
@@ -157,7 +176,8 @@ export function streamReceiving(
       if (length <= 0) return length;
       const ancillary = takeAncillary(block, 0, maxFds);
       const message = messageAt(block, 0, length, room);
-      received = new ReceivedMessage({ ...message, endOfRecord: false }, ancillary);
+      message.endOfRecord = false;
+      received = new ReceivedMessage(message, ancillary);
       transfers.bytesRead += length;
       return length;
     },

@@ -40,13 +40,15 @@ export function timestampRoom(): number {
   return cmsg.timestampRoom(native().abi);
 }
 
-const UNNAMED: UnnamedAddress = Object.freeze({ kind: "unnamed" });
+/** Where a message came from whose sender did not bind. */
+export const UNNAMED: UnnamedAddress = Object.freeze({ kind: "unnamed" });
 
 let shared: MessageBlock | null = null;
 let large: WeakRef<MessageBlock> | null = null;
 
 /** This thread's memory for one message, whose use ends before the next one's begins. */
 export function blockFor(size: number): MessageBlock {
+  if (size <= DEFAULT_SIZE && shared !== null) return shared;
   const control = cmsg.fullRoom(native().abi);
   const make = (data: number) => new MessageBlock({ messages: 1, data, control });
   if (size <= DEFAULT_SIZE) return shared ??= make(DEFAULT_SIZE);
@@ -101,7 +103,8 @@ export function messageAt(
 
 /** Who sent message `index` of a block. */
 export function senderAt(block: MessageBlock, index: number): Address {
-  return sender(block.name(index), block.nameLength(index));
+  const length = block.nameLength(index);
+  return length === 0 ? UNNAMED : sender(block.name(index), length);
 }
 
 /** The address in a buffer that the kernel filled. */

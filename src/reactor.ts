@@ -174,6 +174,8 @@ class Reactor {
   /** Whether anything was ready. What waits alone is tried: it may succeed before an event says so. */
   #lookOnce(): boolean {
     if (this.#only === null) return this.#collect();
+    // Goes on by itself, and not twice in one turn.
+    if (this.#postponed.has(this.#only)) return false;
     credit = CREDIT;
     return this.#only.tryAnyway();
   }

@@ -57,9 +57,19 @@ const TOO_NEW: Values = {
 const ELSEWHERE: Values = {
   IOCB_CMD_POLL: 5,
   IOCB_FLAG_RESFD: 1,
+  IORING_FEAT_RW_CUR_POS: 8,
+  IORING_OFF_SQES: 0x1000_0000,
+  IORING_OFF_SQ_RING: 0,
+  IORING_OP_POLL_ADD: 6,
+  IORING_OP_WRITE: 23,
+  IOSQE_IO_LINK: 4,
   LOCK_EX: 2,
   LOCK_NB: 4,
   LOCK_UN: 8,
+  MAP_POPULATE: 0x8000,
+  MAP_SHARED: 1,
+  PROT_READ: 1,
+  PROT_WRITE: 2,
   STATX_BASIC_STATS: 0x7ff,
 };
 
@@ -201,8 +211,11 @@ test("abiFor() has the numbers that no fixture knows as the kernel's headers hav
 });
 
 test("abiFor() has the system call numbers of each Linux architecture", () => {
-  assertEquals(abiFor("linux", "x86_64")!.syscalls, { io_setup: 206, io_submit: 209 });
-  assertEquals(abiFor("linux", "aarch64")!.syscalls, { io_setup: 0, io_submit: 2 });
+  const uring = { io_uring_setup: 425, io_uring_enter: 426 };
+  const x64 = { io_setup: 206, io_submit: 209, ...uring };
+  assertEquals(abiFor("linux", "x86_64")!.syscalls, x64);
+  const aarch64 = { io_setup: 0, io_submit: 2, ...uring };
+  assertEquals(abiFor("linux", "aarch64")!.syscalls, aarch64);
   assertEquals(abiFor("darwin", "aarch64")!.syscalls, null);
 });
 
@@ -231,16 +244,28 @@ test("native().abi is the target of this machine", () => {
   assertEquals(native().abi, abiFor(process.platform, process.arch));
 });
 
+/** Constants that are no macros, and structs, by what tells that their header is there. */
+const enumerators: Record<string, string> = {
+  IOCB_CMD_POLL: "HAVE_AIO_ABI",
+  IORING_OP_POLL_ADD: "HAVE_IO_URING",
+  IORING_OP_WRITE: "HAVE_IO_URING",
+};
+const ownHeader: Record<string, string> = {
+  iocb: "HAVE_AIO_ABI",
+  io_uring_params: "HAVE_IO_URING",
+  io_uring_sqe: "HAVE_IO_URING",
+};
+
 /** A program that prints each name with its value, where the headers of this machine have it. */
 function valuesProgram(names: readonly string[], structs: Record<string, Layout<string>>): string {
   const lines = names.flatMap((name) => [
-    // The one constant here that is an enumerator without a macro of its name.
-    name === "IOCB_CMD_POLL" ? "#if HAVE_AIO_ABI" : `#ifdef ${name}`,
+    name in enumerators ? `#if ${enumerators[name]}` : `#ifdef ${name}`,
     `  printf("${name} %lld\\n", (long long) (${name}));`,
     "#endif",
   ]);
   for (const [struct, { fields }] of Object.entries(structs)) {
-    if (struct === "iocb") lines.push("#if HAVE_AIO_ABI");
+    const guard = ownHeader[struct];
+    if (guard !== undefined) lines.push(`#if ${guard}`);
     const show = (name: string, value: string) =>
       lines.push(`  printf("${name} %lld\\n", (long long) (${value}));`);
     show(`sizeof(${struct})`, `sizeof(struct ${struct})`);
@@ -249,7 +274,7 @@ function valuesProgram(names: readonly string[], structs: Record<string, Layout<
       show(`${struct}.${field}@`, `__builtin_offsetof(struct ${struct}, ${field})`);
       show(`${struct}.${field}#`, `sizeof(${member})`);
     }
-    if (struct === "iocb") lines.push("#endif");
+    if (guard !== undefined) lines.push("#endif");
   }
   return `
     #define _GNU_SOURCE
@@ -273,6 +298,10 @@ function valuesProgram(names: readonly string[], structs: Record<string, Layout<
     #if __has_include(<linux/aio_abi.h>)
     #include <linux/aio_abi.h>
     #define HAVE_AIO_ABI 1
+    #endif
+    #if __has_include(<linux/io_uring.h>)
+    #include <linux/io_uring.h>
+    #define HAVE_IO_URING 1
     #endif
     int main(void) {
       ${lines.join("\n")}

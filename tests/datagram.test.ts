@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { UnixDatagram } from "../mod.ts";
+import { configure, UnixDatagram } from "../mod.ts";
 import { callsMade } from "./support/raw.ts";
 import {
   fillQueue,
@@ -9,7 +9,7 @@ import {
   receiveTexts,
   takeQueued,
 } from "./support/datagrams.ts";
-import { assertFails, bytes, text, withTempSocketPath } from "./support/mod.ts";
+import { assertFails, bytes, settled, text, withTempSocketPath } from "./support/mod.ts";
 import { digest, eventually, pattern } from "./support/streams.ts";
 import { isPending } from "./support/waiting.ts";
 
@@ -469,11 +469,15 @@ test("UnixDatagram.receiveSync() serves receives that already wait first", async
 test("UnixDatagram.receive() that has to wait asks the kernel again only when something came", async () => {
   const [a, b] = UnixDatagram.pair();
   using _a = a, _b = b;
+  configure({ busyPoll: false });
+  // A look that the test before began.
+  await settled();
   let receiving!: ReturnType<UnixDatagram["receive"]>;
   const calls = await callsMade(async () => {
     receiving = b.receive();
     await isPending(receiving);
   });
+  configure({ busyPoll: { max: 100 } });
   assertEquals(calls.filter((name) => name === "recvmsg"), ["recvmsg"]);
   a.sendSync(bytes("now"));
   assertEquals(text((await receiving).data), "now");

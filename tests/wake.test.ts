@@ -1,8 +1,12 @@
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { type PollLater, watchByAio, watchByThread } from "../ffi/deno_watch.ts";
+import { watchByRelayToSocket, watchBySocket } from "../ffi/bun_watch.ts";
+import { type PollLater, relayByAio, watchByThread } from "../ffi/deno_watch.ts";
 import { createEpoll, FOR_READING, native, type Poller, type Watcher } from "../ffi/mod.ts";
+import { watchByPipe } from "../ffi/node_watch.ts";
+import { type MakeRelay, type RelayParts, watchByRelay } from "../ffi/relay.ts";
+import { relayByUring } from "../ffi/uring.ts";
 import { Fd } from "../mod.ts";
 import { commandFor, run, RUNTIME, settled } from "./support/mod.ts";
 
@@ -14,27 +18,53 @@ interface DenoFfi {
   dlopen(name: string, symbols: object): { symbols: { poll: PollLater } };
 }
 
-/** Deno's two ways; the others have one. */
-const ways: Record<string, Watch> = RUNTIME !== "deno"
-  ? { [RUNTIME]: (fd, onReadable) => native().runtime.watch(fd, onReadable) }
-  : {
-    "deno": (fd, onReadable) => native().runtime.watch(fd, onReadable),
-    "deno by aio": (fd, onReadable) => {
-      const { runtime, libc, abi } = native();
-      const watcher = watchByAio(runtime, libc, abi, fd, onReadable);
-      assert(watcher !== null, "this kernel has no asynchronous poll");
-      return watcher;
-    },
-    "deno by thread": (fd, onReadable) => {
-      const { dlopen } = (globalThis as unknown as { Deno: DenoFfi }).Deno;
-      const parameters = ["u64", "u32", "i32"];
-      const { symbols } = dlopen("libc.so.6", {
-        poll: { parameters, result: "i32", nonblocking: true },
-      });
-      const { runtime, libc, abi } = native();
-      return watchByThread(runtime, libc, symbols.poll, abi, fd, onReadable);
-    },
+type ByRelay = (
+  make: MakeRelay,
+  parts: Omit<RelayParts, "into">,
+  onReadable: () => void,
+) => Watcher | null;
+
+function through(make: MakeRelay, by: ByRelay): Watch {
+  return (from, onReadable) => {
+    const watcher = by(make, { ...native(), from }, onReadable);
+    assert(watcher !== null, "this kernel does not have it");
+    return watcher;
   };
+}
+
+/** Each runtime's ways, and which of them it takes by itself. */
+const ways: Record<string, Watch> = {
+  "by itself": (fd, onReadable) => native().runtime.watch(fd, onReadable),
+  ...{
+    node: {
+      "by io_uring": through(relayByUring, watchByRelay),
+      "by a pipe handle": ((fd, onReadable) => {
+        const { libc, abi } = native();
+        return watchByPipe(libc, abi, fd, onReadable);
+      }) as Watch,
+    },
+    bun: {
+      "by io_uring": through(relayByUring, watchByRelayToSocket),
+      "by a socket that closes": ((fd, onReadable) => {
+        const { libc, abi } = native();
+        return watchBySocket(libc, abi, fd, onReadable);
+      }) as Watch,
+    },
+    deno: {
+      "by io_uring": through(relayByUring, watchByRelay),
+      "by aio": through(relayByAio, watchByRelay),
+      "by a thread": ((fd, onReadable) => {
+        const { dlopen } = (globalThis as unknown as { Deno: DenoFfi }).Deno;
+        const parameters = ["u64", "u32", "i32"];
+        const { symbols } = dlopen("libc.so.6", {
+          poll: { parameters, result: "i32", nonblocking: true },
+        });
+        const { runtime, libc, abi } = native();
+        return watchByThread(runtime, libc, symbols.poll, abi, fd, onReadable);
+      }) as Watch,
+    },
+  }[RUNTIME],
+};
 
 /** A watched epoll set with one pipe in it, level-triggered by what was not collected. */
 interface Watched {
@@ -232,8 +262,8 @@ async function staysAlive(args: string[]): Promise<void> {
   assertEquals([finished.stdout, finished.stderr], ["still alive\n", ""]);
 }
 
-for (const args of RUNTIME === "deno" ? [[], ["thread"]] : [[]]) {
-  const way = args.length === 0 ? RUNTIME : "deno by thread";
+for (const args of [[], ["io_uring"], ["syscalls"]]) {
+  const way = args.length === 0 ? "by itself" : `where the kernel refuses ${args}`;
 
   test(`${way}: sockets work, a thousand waits leave no descriptor behind, and the process ends by itself`, async () => {
     await says(["exchange", ...args], "ok\n");

@@ -14,6 +14,7 @@ import {
   withTempSocketPath,
 } from "./support/mod.ts";
 import { startWorker, type WorkerKind } from "./support/workers.ts";
+import type { Refused } from "./support/refuse.ts";
 
 /** Node.js has only those of `node:worker_threads`. */
 const kinds: readonly WorkerKind[] = RUNTIME === "node" ? ["threads"] : ["threads", "web"];
@@ -29,7 +30,7 @@ async function says(
   what: string,
   kind: WorkerKind,
   expected: string,
-  way?: "thread",
+  way?: Refused,
 ): Promise<void> {
   const { code, signal, stdout, stderr } = await withWorkers(what, kind, way);
   assertEquals({ code, signal, stdout, stderr }, {
@@ -117,11 +118,11 @@ test("a Worker that left its sockets open, with nothing pending, ends by itself"
   await says("worker ends", "threads", "ok\n");
 });
 
-if (RUNTIME === "deno") {
-  for (const kind of kinds) {
-    for (const what of ["terminate", "terminate many", "exit"]) {
-      test(`${kind}: ${what} is safe too where a thread of Deno's waits`, async () => {
-        await says(what, kind, "ok\n", "thread");
+for (const kind of kinds) {
+  for (const what of ["terminate", "terminate many", "exit"]) {
+    for (const refused of ["io_uring", "syscalls"] as const) {
+      test(`${kind}: ${what} is safe too where the kernel refuses ${refused}`, async () => {
+        await says(what, kind, "ok\n", refused);
       });
     }
   }

@@ -16,17 +16,17 @@ function closeAll(message: ReceivedMessage | null, each: number): void {
   for (const fd of message!.fds) fd.close();
 }
 
-/** The message packed once; no object for what arrives. */
+/** No object for what arrives. */
 function floor(fds: number[]): () => void {
   const { abi, libc } = native();
-  const control = cmsg.packControl(abi, fds, null);
+  const control = { fds, credentials: null };
   const size = { messages: 1, data: 1, control: cmsg.fullRoom(abi) };
   const [out, received] = [new MessageBlock(size), new MessageBlock(size)];
   out.describe(0, 0, 1, null, control);
   return () => {
     out.sendOne(a.fd);
     received.receiveOne(b.fd, 0, size.control, 1);
-    const arrived = cmsg.parseControl(abi, received.control(0)).fds;
+    const arrived = received.controlMessages(0).fds;
     expect(arrived.length === fds.length, "Too few arrived");
     for (const fd of arrived) libc.close(fd);
   };

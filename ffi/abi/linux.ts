@@ -114,6 +114,16 @@ export const linuxOnly = {
   STATX_BASIC_STATS: 0x7ff,
   // linux/aio_abi.h
   IOCB_CMD_POLL: 5,
+  PROT_READ: 1,
+  PROT_WRITE: 2,
+  MAP_SHARED: 1,
+  MAP_POPULATE: 32768,
+  IORING_OFF_SQ_RING: 0,
+  IORING_OFF_SQES: 0x1000_0000,
+  IORING_FEAT_RW_CUR_POS: 8,
+  IORING_OP_POLL_ADD: 6,
+  IORING_OP_WRITE: 23,
+  IOSQE_IO_LINK: 4,
   IOCB_FLAG_RESFD: 1,
   // linux/memfd.h
   MFD_CLOEXEC: 1,
@@ -185,6 +195,31 @@ export const kernelLayouts = {
       aio_buf: [24, 8],
       aio_flags: [56, 4],
       aio_resfd: [60, 4],
+    },
+  },
+  io_uring_params: {
+    size: 120,
+    fields: {
+      sq_entries: [0, 4],
+      cq_entries: [4, 4],
+      features: [20, 4],
+      "sq_off.head": [40, 4],
+      "sq_off.tail": [44, 4],
+      "sq_off.array": [64, 4],
+      "cq_off.head": [80, 4],
+      "cq_off.tail": [84, 4],
+      "cq_off.cqes": [100, 4],
+    },
+  },
+  io_uring_sqe: {
+    size: 64,
+    fields: {
+      opcode: [0, 1],
+      flags: [1, 1],
+      fd: [4, 4],
+      addr: [16, 8],
+      len: [24, 4],
+      poll32_events: [28, 4],
     },
   },
 } as const;

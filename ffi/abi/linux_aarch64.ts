@@ -26,4 +26,9 @@ export const layouts: Layouts = {
 };
 
 /** Numbers for `syscall(2)`, where libc has no function of that name. */
-export const syscalls = { io_setup: 0, io_submit: 2 } as const;
+export const syscalls = {
+  io_setup: 0,
+  io_submit: 2,
+  io_uring_setup: 425,
+  io_uring_enter: 426,
+} as const;

@@ -73,7 +73,7 @@ export interface Abi {
   readonly linux: LinuxConstants | null;
   readonly errno: { readonly [name: string]: number };
   readonly layouts: Layouts;
-  readonly syscalls: { readonly io_setup: number; readonly io_submit: number } | null;
+  readonly syscalls: Widen<typeof linuxX64.syscalls> | null;
 }
 
 function linux(arch: Abi["arch"]): Abi {

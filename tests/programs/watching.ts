@@ -1,6 +1,6 @@
 /**
  * Watches a descriptor that never becomes readable, or one at the descriptor limit.
- * Argument: what to do, and perhaps "thread" for Deno's second way.
+ * Arguments: what to do, and perhaps what the kernel refuses, for another way to wait.
  */
 
 import { readdirSync } from "node:fs";
@@ -8,10 +8,10 @@ import process from "node:process";
 import { setTimeout } from "node:timers";
 import { native } from "../../ffi/mod.ts";
 import { UnixSocketError, UnixStream } from "../../mod.ts";
-import { refuseAio } from "../support/refuse_aio.ts";
+import { refuse, type Refused } from "../support/refuse.ts";
 
 const [what, way] = process.argv.slice(2);
-if (way === "thread") refuseAio();
+refuse(way as Refused | undefined);
 const say = (text: string) => console.log(text);
 const sayIfAlive = () =>
   setTimeout(() => {

@@ -1,17 +1,17 @@
 /**
  * A main thread whose Workers use the library, and end or are ended while they wait.
- * Arguments: what to do, the kind of Workers, a directory, and perhaps "thread".
+ * Arguments: what to do, the kind of Workers, a directory, and perhaps what the kernel refuses.
  */
 
 import process from "node:process";
 import { setTimeout } from "node:timers";
 import { UnixListener, UnixStream } from "../../mod.ts";
 import type { Job } from "./worker.ts";
-import { refuseAio } from "../support/refuse_aio.ts";
+import { refuse, type Refused } from "../support/refuse.ts";
 import { startWorker, type WorkerKind } from "../support/workers.ts";
 
 const [what, kind, directory, way] = process.argv.slice(2) as [string, WorkerKind, string, string];
-if (way === "thread") refuseAio();
+refuse(way as Refused | undefined);
 
 /** A Worker that waits in the same way. */
 const start = (what: Job["what"], path: string) => startWorker(kind, { what, path, way });

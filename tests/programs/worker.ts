@@ -4,13 +4,13 @@
  */
 
 import { isMainThread, parentPort } from "node:worker_threads";
-import { refuseAio } from "../support/refuse_aio.ts";
+import { refuse, type Refused } from "../support/refuse.ts";
 import { UnixListener, UnixStream } from "../../mod.ts";
 
 export interface Job {
   what: "echo" | "wait" | "serve" | "idle";
   path: string;
-  /** "thread" for Deno's second way to wait. */
+  /** What the kernel is to refuse, so that another way to wait is taken. */
   way?: string;
 }
 
@@ -80,7 +80,7 @@ function serve(path: string): void {
 
 async function work({ what, path, way }: Job): Promise<void> {
   try {
-    if (way === "thread") refuseAio();
+    refuse(way as Refused | undefined);
     if (what === "echo") await echo(path);
     if (what === "wait") await wait(path);
     if (what === "serve") serve(path);

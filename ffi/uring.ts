@@ -1,0 +1,93 @@
+/**
+ * A relay by io_uring(7). Each wait is a pair of requests: poll the one descriptor, and then (linked)
+ * write into the other.
+ * @module
+ */
+
+import { kernelLayouts } from "./abi/linux.ts";
+import { UnixSocketError } from "./errors.ts";
+import type { Relay, RelayParts } from "./relay.ts";
+import { putField, takeField } from "./struct.ts";
+
+/** How many requests one wait takes, and the queue holds. */
+const REQUESTS = 2;
+
+/** MAP_FAILED of mmap(2): all bits set, as a number. */
+const MAP_FAILED = 2 ** 64;
+
+/** Null where the kernel has no io_uring, or does not permit it. */
+export function relayByUring({ runtime, libc, abi, from, into }: RelayParts): Relay | null {
+  const { linux, syscalls, constants } = abi;
+  if (linux === null || syscalls === null) return null;
+  const { io_uring_params, io_uring_sqe } = kernelLayouts;
+  const params = new DataView(new ArrayBuffer(io_uring_params.size));
+  const at = BigInt(runtime.addressOf(params));
+  const made = libc.syscall(BigInt(syscalls.io_uring_setup), BigInt(REQUESTS), at, null, 0n);
+  if (made < 0n) return null;
+  const ring = Number(made);
+  const offset = (name: keyof typeof io_uring_params.fields) =>
+    takeField(params, io_uring_params.fields[name]);
+  // Since Linux 5.6, as is the request to write.
+  const modern = (offset("features") & linux.IORING_FEAT_RW_CUR_POS) !== 0;
+  const map = (length: number, from: number) => {
+    const { PROT_READ, PROT_WRITE, MAP_SHARED, MAP_POPULATE } = linux;
+    const flags = MAP_SHARED | MAP_POPULATE;
+    const address = libc.mmap(null, length, PROT_READ | PROT_WRITE, flags, ring, BigInt(from));
+    return address === MAP_FAILED ? null : runtime.viewAt(address, length);
+  };
+  const entries = offset("sq_entries");
+  const queueSize = Math.max(
+    offset("sq_off.array") + 4 * entries,
+    offset("cq_off.cqes") + 16 * offset("cq_entries"),
+  );
+  const queues = modern ? map(queueSize, linux.IORING_OFF_SQ_RING) : null;
+  const requests = queues && map(io_uring_sqe.size * entries, linux.IORING_OFF_SQES);
+  if (!queues || !requests) {
+    libc.close(ring);
+    return null;
+  }
+  const words = new Uint32Array(queues);
+  const word = (name: keyof typeof io_uring_params.fields) => offset(name) / 4;
+  const submissionHead = word("sq_off.head");
+  const submissionTail = word("sq_off.tail");
+  const submissions = word("sq_off.array");
+  const completionHead = word("cq_off.head");
+  const completionTail = word("cq_off.tail");
+
+  // The requests never change: they are written once.
+  const one = new BigUint64Array(new ArrayBuffer(8)).fill(1n);
+  const { fields } = io_uring_sqe;
+  const poll = new DataView(requests, 0, io_uring_sqe.size);
+  putField(poll, fields.opcode, linux.IORING_OP_POLL_ADD);
+  putField(poll, fields.flags, linux.IOSQE_IO_LINK);
+  putField(poll, fields.fd, from);
+  putField(poll, fields.poll32_events, constants.POLLIN);
+  const write = new DataView(requests, io_uring_sqe.size, io_uring_sqe.size);
+  putField(write, fields.opcode, linux.IORING_OP_WRITE);
+  putField(write, fields.fd, into);
+  putField(write, fields.addr, runtime.addressOf(one));
+  putField(write, fields.len, one.byteLength);
+
+  const enter = BigInt(syscalls.io_uring_enter);
+  const [bigRing, bigRequests] = [BigInt(ring), BigInt(REQUESTS)];
+  return {
+    arm() {
+      // Nobody reads what became of the last requests: the write said it.
+      words[completionHead] = words[completionTail]!;
+      const head = words[submissionHead]!;
+      for (let i = 0; i < REQUESTS; i++) words[submissions + (head + i) % entries] = i;
+      words[submissionTail] = head + REQUESTS;
+      if (libc.syscall(enter, bigRing, bigRequests, null, 0n) === bigRequests) return;
+      // Short of memory. What the kernel took of it does no harm; the rest is taken back.
+      words[submissionTail] = words[submissionHead]!;
+      throw refused();
+    },
+    // The kernel was told its address.
+    ...{ one },
+  };
+}
+
+function refused(): UnixSocketError {
+  const action = "Cannot wait for sockets";
+  return new UnixSocketError({ action, code: "EAGAIN", errno: 0, syscall: "io_uring_enter" });
+}
