@@ -63,13 +63,13 @@ class WorkloadBench implements Bench {
     return this.#machine.peer(name, args);
   }
 
-  onProcessor(processor: number, command: readonly string[]): readonly string[] {
-    return this.#machine.canPin ? ["taskset", "-c", String(processor), ...command] : command;
+  onProcessor(processor: number | null, command: readonly string[]): readonly string[] {
+    if (processor === null || !this.#machine.canPin) return command;
+    return ["taskset", "-c", String(processor), ...command];
   }
 
   async startPeer(...[name, args, processor]: Parameters<Bench["startPeer"]>): Promise<void> {
-    const command = this.peerCommand(name, args);
-    const placed = processor === undefined ? command : this.onProcessor(processor, command);
+    const placed = this.onProcessor(processor ?? null, this.peerCommand(name, args));
     const peer = new Conversation(placed, { lasting: true });
     this.#peers.push(peer);
     await peer.line();

@@ -79,9 +79,9 @@ export interface Bench {
   /** The command of a peer: in C, or in Python where nothing compiles it. */
   peerCommand(name: string, args: readonly string[]): string[];
   /** The command on one processor, 0 or 1, where there are two and taskset(1). */
-  onProcessor(processor: number, command: readonly string[]): readonly string[];
+  onProcessor(processor: number | null, command: readonly string[]): readonly string[];
   /** Starts a peer; it ends with the workload. */
-  startPeer(name: string, args: readonly string[], processor?: number): Promise<void>;
+  startPeer(name: string, args: readonly string[], processor?: number | null): Promise<void>;
 }
 
 export type Language = "C" | "Python" | "Rust" | "Go";

@@ -9,6 +9,7 @@ import { type MakeRelay, type RelayParts, watchByRelay } from "../ffi/relay.ts";
 import { relayByUring } from "../ffi/uring.ts";
 import { Fd } from "../mod.ts";
 import { commandFor, run, RUNTIME, settled } from "./support/mod.ts";
+import { unlessUring } from "./support/refuse.ts";
 
 const program = join(import.meta.dirname!, "programs", "watching.ts");
 
@@ -32,26 +33,30 @@ function through(make: MakeRelay, by: ByRelay): Watch {
   };
 }
 
+function uring(by: ByRelay): Record<string, Watch> {
+  return unlessUring() === false ? { "by io_uring": through(relayByUring, by) } : {};
+}
+
 /** Each runtime's ways, and which of them it takes by itself. */
 const ways: Record<string, Watch> = {
   "by itself": (fd, onReadable) => native().runtime.watch(fd, onReadable),
   ...{
     node: {
-      "by io_uring": through(relayByUring, watchByRelay),
+      ...uring(watchByRelay),
       "by a pipe handle": ((fd, onReadable) => {
         const { libc, abi } = native();
         return watchByPipe(libc, abi, fd, onReadable);
       }) as Watch,
     },
     bun: {
-      "by io_uring": through(relayByUring, watchByRelayToSocket),
+      ...uring(watchByRelayToSocket),
       "by a socket that closes": ((fd, onReadable) => {
         const { libc, abi } = native();
         return watchBySocket(libc, abi, fd, onReadable);
       }) as Watch,
     },
     deno: {
-      "by io_uring": through(relayByUring, watchByRelay),
+      ...uring(watchByRelay),
       "by aio": through(relayByAio, watchByRelay),
       "by a thread": ((fd, onReadable) => {
         const { dlopen } = (globalThis as unknown as { Deno: DenoFfi }).Deno;

@@ -1,6 +1,7 @@
 /**
  * ROUNDS: what one operation of a stream allocates on the JavaScript heap once it runs steadily, in
- * bytes. The other end works by the bare FFI, and what that allocates is taken off.
+ * bytes. The other end works by the bare FFI, and what that allocates is taken off; so is the promise
+ * that the caller asked for, and for what waits one turn of the event loop.
  *
  * V8 counts what it ever allocated. JavaScriptCore does not, so Bun is started without a collector
  * (BUN_JSC_useGC=0) and the growth of its heap is what counts.
@@ -25,9 +26,14 @@ const ways: Record<string, () => unknown> = {
     send();
     receive();
   },
-  async "nothing, waiting"() {
+  async "nothing, a promise"() {
     send();
-    await undefined;
+    await Promise.resolve(SIZE);
+    receive();
+  },
+  async "nothing, a turn"() {
+    send();
+    await new Promise<void>((resolve) => setImmediate(resolve));
     receive();
   },
   readSync() {
@@ -78,7 +84,11 @@ async function bytes(way: () => unknown, rounds: number): Promise<number> {
 
 export async function contend(api: string, args: string[]): Promise<number> {
   const rounds = Number(args[0]);
-  const nothing = api.endsWith("Sync") ? "nothing" : "nothing, waiting";
+  const nothing = api.endsWith("Sync")
+    ? "nothing"
+    : api.endsWith("waiting")
+    ? "nothing, a turn"
+    : "nothing, a promise";
   const least = await bytes(ways[nothing]!, rounds);
   return Math.max(0, Math.round(await bytes(ways[api]!, rounds) - least));
 }

@@ -11,7 +11,7 @@ import { inLanguages, type Measure, onRuntimes, ownServer } from "./contenders.t
 const ACTIVE = 100;
 const MANY = 10_000;
 /** So that what a server allocates once is not counted with the connections. */
-const BEFORE = 200;
+const BEFORE = 5000;
 
 /** Runs a server, and clients against it. */
 type Scene = (bench: Bench, server: Conversation, path: string) => Promise<number>;

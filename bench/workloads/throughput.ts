@@ -14,8 +14,8 @@ function throughput(size: number, title: string, targets: Workload["targets"]): 
     targets,
     async prepare(bench) {
       const path = bench.path();
-      const total = String((bench.quick ? 192 : 1024) * MIB);
-      const warm = String((bench.quick ? 32 : 128) * MIB);
+      const total = String(1024 * MIB);
+      const warm = String((bench.quick ? 256 : 512) * MIB);
       await bench.startPeer("sink", [path, warm, total]);
       const args = () => [path, String(size), warm, total];
       const apis = {

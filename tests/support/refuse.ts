@@ -4,6 +4,8 @@
  */
 
 import { native } from "../../ffi/mod.ts";
+import { relayByUring } from "../../ffi/uring.ts";
+import { Fd } from "../../mod.ts";
 
 /** What a kernel or a sandbox does not permit: io_uring(7), or no system call by number at all. */
 export type Refused = "io_uring" | "syscalls";
@@ -17,4 +19,12 @@ export function refuse(what: Refused | "" | undefined): void {
   const answer: typeof syscall = (number, ...args) =>
     what === "syscalls" || number === setup ? -1n : syscall(number, ...args);
   (libc as { syscall: typeof syscall }).syscall = answer;
+}
+
+/** Why a test of io_uring cannot be, or false where it can. */
+export function unlessUring(): string | false {
+  using from = Fd.eventfd();
+  using into = Fd.eventfd();
+  const relay = relayByUring({ ...native(), from: from.fd, into: into.fd });
+  return relay === null ? "needs a kernel that permits io_uring" : false;
 }
