@@ -117,6 +117,10 @@ test("examples/echo_client.ts reports in one line that the server went away", as
 test("examples/echo_server.ts serves many clients at once, and closes what they leave", async () => {
   await withTempSocketPath(async (path) => {
     await using server = await startServer("echo_server", path);
+    // Serving the first makes what waiting takes once.
+    using first = await UnixStream.connect(path);
+    await first.writeAll(bytes("first"));
+    assertEquals(await readText(first), "first");
     const before = socketsOf(server.pid);
     const streams = await Promise.all(
       Array.from({ length: 50 }, () => UnixStream.connect(path)),

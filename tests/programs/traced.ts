@@ -20,6 +20,17 @@ async function readToEnd(stream: UnixStream): Promise<void> {
   for await (const _ of stream);
 }
 
+// What waiting takes once is no subject here.
+{
+  const [one, other] = UnixStream.pair();
+  const waiting = one.read(new Uint8Array(1));
+  await new Promise((resolve) => setImmediate(resolve));
+  other.writeSync(new Uint8Array(1));
+  await waiting;
+  one.close();
+  other.close();
+}
+
 const listener = UnixListener.listen(path, { mode: 0o600 });
 const accepting = listener.accept();
 const client = await UnixStream.connect(path);

@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { join } from "@std/path";
 import { UnixSocketError, UnixStream } from "../../mod.ts";
+import { reactor } from "../../src/reactor.ts";
 
 /** Runs a body with a directory of its own, removed afterwards. */
 export async function withTempDir<T>(body: (directory: string) => T | Promise<T>): Promise<T> {
@@ -74,8 +75,9 @@ export function fill(stream: UnixStream, chunk = new Uint8Array(65536)): number 
   }
 }
 
-/** This process's descriptors: number and what it is. */
+/** This process's descriptors: number and what it is, those that waiting takes once among them. */
 export function openDescriptors(): Map<string, string> {
+  reactor();
   const open = new Map<string, string>();
   for (const number of readdirSync("/proc/self/fd")) {
     try {
