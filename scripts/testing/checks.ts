@@ -1,5 +1,6 @@
 /** What `npm test` checks before it runs the suite. */
 
+import { readFileSync } from "node:fs";
 import { run } from "./process.ts";
 
 export interface Check {
@@ -18,7 +19,27 @@ export const checks: readonly Check[] = [
     command: "node",
     args: ["--import=./tests/support/std.ts", "scripts/check_floors.ts"],
   },
+  {
+    title: "documentation comments (deno doc --lint)",
+    command: "deno",
+    args: ["doc", "--lint", ...entryPoints()],
+  },
+  {
+    title: "JSR package (deno publish --dry-run)",
+    command: "deno",
+    args: ["publish", "--dry-run", "--allow-dirty", "--quiet"],
+  },
+  {
+    title: "npm package (scripts/build_npm.ts)",
+    command: "node",
+    args: ["scripts/build_npm.ts"],
+  },
 ];
+
+function entryPoints(): string[] {
+  const { exports } = JSON.parse(readFileSync("deno.json", "utf8"));
+  return Object.values(exports);
+}
 
 /** Runs one check; returns what it found, or undefined if it found nothing. */
 export async function runCheck({ command, args }: Check): Promise<string | undefined> {
