@@ -8,9 +8,11 @@ import { existsSync, globSync } from "node:fs";
 import { availableParallelism, release } from "node:os";
 import { basename, join } from "node:path";
 import process from "node:process";
+import { build } from "esbuild";
 import type { Language, Report, RuntimeName } from "./types.ts";
 
 const here = import.meta.dirname!;
+const MAIN = join(import.meta.dirname!, "contenders", "main.ts");
 const binaries = join(here, "..", "node_modules", ".bin");
 
 /** What the contenders in each language can do; the C programs are one for each workload. */
@@ -74,9 +76,25 @@ export class Machine {
     return language === "C" || workloads[language].includes(workload);
   }
 
-  script(runtime: RuntimeName, workload: string, api: string): string[] {
-    const program = join(here, "contenders", "main.ts");
+  script(runtime: RuntimeName, workload: string, api: string, program = MAIN): string[] {
     return [join(binaries, runtime), ...runtimeFlags[runtime], program, workload, api];
+  }
+
+  /** Bundles a program of the contenders' as the npm package is bundled. */
+  async bundle(name: string): Promise<string> {
+    const outdir = join(this.#scratch, "bundle");
+    await build({
+      entryPoints: [join(here, "contenders", `${name}.ts`)],
+      outdir,
+      outExtension: { ".js": ".mjs" },
+      bundle: true,
+      splitting: true,
+      format: "esm",
+      platform: "node",
+      target: "es2024",
+      external: ["bun:*"],
+    });
+    return join(outdir, `${name}.mjs`);
   }
 
   addon(name: string, workload: string): string[] | null {

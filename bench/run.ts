@@ -53,6 +53,10 @@ class WorkloadBench implements Bench {
     return this.#machine.script(...args);
   }
 
+  bundle(name: string): Promise<string> {
+    return this.#machine.bundle(name);
+  }
+
   addon(name: string, workload: string): string[] | null {
     const command = this.#machine.addon(name, workload);
     if (command === null) this.#note(name);

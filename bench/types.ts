@@ -73,7 +73,9 @@ export interface Bench {
   /** The command of a contender in another language; null where it cannot run, which is noted. */
   native(language: Language, workload: string): string[] | null;
   /** The command of the contender program on a runtime. */
-  script(runtime: RuntimeName, workload: string, api: string): string[];
+  script(runtime: RuntimeName, workload: string, api: string, program?: string): string[];
+  /** Bundles a program of the contenders'; its path. */
+  bundle(name: string): Promise<string>;
   /** The command of an npm addon; null where it is not installed, which is noted. */
   addon(name: string, workload: string): string[] | null;
   /** The command of a peer: in C, or in Python where nothing compiles it. */

@@ -29,6 +29,12 @@ async function byAfunix(path: string): Promise<void> {
   })();
 }
 
+async function byAfunixParked(path: string): Promise<void> {
+  const { configure } = await import("../../mod.ts");
+  configure({ busyPoll: false });
+  await byAfunix(path);
+}
+
 function byDeno(path: string): Promise<void> {
   const listener = globals.Deno!.listen({ transport: "unix", path });
   type Connection = Awaited<ReturnType<typeof listener.accept>>;
@@ -69,6 +75,7 @@ function residentBytes(): number {
 export async function contend(api: string, args: string[]): Promise<never> {
   const servers: Record<string, (path: string) => Promise<void>> = {
     async: byAfunix,
+    parked: byAfunixParked,
     net: byNet,
     own: ownApi({ deno: byDeno, bun: byBun, net: byNet }),
   };

@@ -74,7 +74,7 @@ const startup: Workload = {
     const apis = { sync: "afunix sync", async: "afunix async", own: ownClient, net: "node:net" };
     return [
       ...inLanguages(bench, "startup", measure, ["C", "Python"]),
-      ...onRuntimes(bench, "startup", apis, measure),
+      ...onRuntimes(bench, "startup", apis, measure, await bench.bundle("bundled")),
     ];
   },
 };

@@ -54,6 +54,7 @@ export function onRuntimes(
   workload: string,
   apis: Apis,
   measure: Measure,
+  program?: string,
 ): Contender[] {
   return bench.runtimes.flatMap((runtime) =>
     Object.entries(apis)
@@ -62,7 +63,7 @@ export function onRuntimes(
         label: `${runtimeTitles[runtime]}: ${typeof name === "string" ? name : name[runtime]}`,
         api,
         runtime,
-        measure: () => measure(bench.script(runtime, workload, api)),
+        measure: () => measure(bench.script(runtime, workload, api, program)),
       }))
   );
 }

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { Conversation } from "../processes.ts";
 import type { Bench, Workload } from "../types.ts";
-import { inLanguages, type Measure, onRuntimes, ownServer } from "./contenders.ts";
+import { type Apis, inLanguages, type Measure, onRuntimes, ownServer } from "./contenders.ts";
 
 const ACTIVE = 100;
 const MANY = 10_000;
@@ -51,16 +51,19 @@ function measuring(bench: Bench, scene: Scene): Measure {
 
 interface Description extends Omit<Workload, "prepare" | "targets"> {
   targets?: Workload["targets"];
+  others?: Apis;
   scene: Scene;
 }
 
-function serverWorkload({ scene, targets = [], ...rest }: Description): Workload {
+function serverWorkload(
+  { scene, targets = [], others = {}, ...rest }: Description,
+): Workload {
   return {
     ...rest,
     targets,
     prepare(bench) {
       const measure = measuring(bench, scene);
-      const apis = { async: "afunix async", own: ownServer, net: "node:net" };
+      const apis = { async: "afunix async", ...others, own: ownServer, net: "node:net" };
       return Promise.resolve([
         ...inLanguages(bench, "server", measure, ["C", "Python"]),
         ...onRuntimes(bench, "server", apis, measure),
@@ -127,6 +130,16 @@ const paced = serverWorkload({
   title: "Processor time of a server that gets 100 requests a second",
   unit: "µs/s",
   better: "less",
+  others: { parked: "afunix async, no busy polling" },
+  targets: [
+    {
+      what: "async, more than without busy polling, in µs/s",
+      api: "async",
+      against: "parked",
+      difference: true,
+      atMost: 30_000,
+    },
+  ],
   scene: (bench, server, path) =>
     withClients(bench, path, ACTIVE, async (clients) => {
       await clients.ask("pace 400 0.5");
