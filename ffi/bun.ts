@@ -49,8 +49,12 @@ export function bunRuntime(): Runtime {
         table[name] = bunSymbol(onStack ? onTheStack(signature) : signature);
       }
       const { symbols } = openFirst(libcNames(abi), (name) => ffi.dlopen(name, table));
-      // NULL comes back as null.
-      const bound = { ...symbols, getcwd: (...args: unknown[]) => symbols.getcwd!(...args) ?? 0 };
+      const bound = { ...symbols };
+      for (const [name, signature] of symbolsFor(abi.os)) {
+        if (signature.result !== "pointer") continue;
+        // NULL comes back as null, and what no number holds exactly as a BigInt.
+        bound[name] = (...args) => Number(symbols[name]!(...args) ?? 0);
+      }
       return libc = bound as unknown as Libc;
     },
 

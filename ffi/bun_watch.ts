@@ -25,6 +25,10 @@ interface Timer {
   unref(): void;
 }
 
+// `Bun.connect` calls `open` before it returns, and in a callback of the event loop it then runs the
+// microtasks that are due: from within an operation, it would run the caller's code in the midst of that.
+// Hence a microtask of its own.
+
 /** How long to wait before looking again, in milliseconds, where no descriptor is to be had. */
 const LOOK_AGAIN = 10;
 
@@ -64,12 +68,14 @@ export function watchBySocket(
       const duplicate = libc.fcntl(fd, F_DUPFD_CLOEXEC, 0);
       // At the descriptor limit a timer looks, until a descriptor comes free.
       if (duplicate < 0) return lookAgain();
-      try {
-        connect({ fd: duplicate, socket }).catch(lookAgain);
-      } catch {
-        libc.close(duplicate);
-        lookAgain();
-      }
+      queueMicrotask(() => {
+        try {
+          connect({ fd: duplicate, socket }).catch(lookAgain);
+        } catch {
+          libc.close(duplicate);
+          lookAgain();
+        }
+      });
     },
     ref() {
       refd = true;
@@ -119,6 +125,6 @@ export function watchByRelayToSocket(
   const ignore = () => {};
   const data = () => watcher.fire(onReadable);
   const { connect } = (globalThis as unknown as { Bun: BunSockets }).Bun;
-  connect({ fd: end, socket: { open, data, close: ignore, error: ignore } });
+  queueMicrotask(() => connect({ fd: end, socket: { open, data, close: ignore, error: ignore } }));
   return watcher;
 }

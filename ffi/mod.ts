@@ -10,6 +10,7 @@ export { errnoName, errnoNumber } from "./errno.ts";
 export type { Watcher } from "./runtime.ts";
 export { onExit } from "./exit.ts";
 export { createEpoll, FOR_READING, FOR_WRITING, type Poller } from "./epoll.ts";
+export { Mapping } from "./mapping.ts";
 export { MessageBlock } from "./message_block.ts";
 export { environmentVariable } from "./environment.ts";
 export { inspectNodeSocket, openNodeSocket } from "./node_socket.ts";

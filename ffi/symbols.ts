@@ -185,6 +185,8 @@ export const symbols = {
     result: "pointer",
     os: "linux",
   },
+  // int munmap(void *addr, size_t length)
+  munmap: { args: ["u64", "u32"], result: "i32", os: "linux" },
 } as const satisfies Record<string, Signature>;
 
 export type SymbolTable = typeof symbols;

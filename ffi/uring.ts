@@ -9,8 +9,11 @@ import { UnixSocketError } from "./errors.ts";
 import type { Relay, RelayParts } from "./relay.ts";
 import { putField, takeField } from "./struct.ts";
 
-/** How many requests one wait takes, and the queue holds. */
+/** How many requests one wait takes. */
 const REQUESTS = 2;
+
+/** How many the queue holds: the last place is never used, and its memory holds what is written. */
+const PLACES = 4;
 
 /** MAP_FAILED of mmap(2): all bits set, as a number. */
 const MAP_FAILED = 2 ** 64;
@@ -22,7 +25,7 @@ export function relayByUring({ runtime, libc, abi, from, into }: RelayParts): Re
   const { io_uring_params, io_uring_sqe } = kernelLayouts;
   const params = new DataView(new ArrayBuffer(io_uring_params.size));
   const at = BigInt(runtime.addressOf(params));
-  const made = libc.syscall(BigInt(syscalls.io_uring_setup), BigInt(REQUESTS), at, null, 0n);
+  const made = libc.syscall(BigInt(syscalls.io_uring_setup), BigInt(PLACES), at, null, 0n);
   if (made < 0n) return null;
   const ring = Number(made);
   const offset = (name: keyof typeof io_uring_params.fields) =>
@@ -42,8 +45,16 @@ export function relayByUring({ runtime, libc, abi, from, into }: RelayParts): Re
   );
   const queues = modern ? map(queueSize, linux.IORING_OFF_SQ_RING) : null;
   const requests = queues && map(io_uring_sqe.size * entries, linux.IORING_OFF_SQES);
-  if (!queues || !requests) {
+  const enter = BigInt(syscalls.io_uring_enter);
+  const [bigRing, bigRequests] = [BigInt(ring), BigInt(REQUESTS)];
+  // A sandbox may permit the one call and not the other.
+  const permitted = libc.syscall(enter, bigRing, 0n, null, 0n) === 0n;
+  // Its own, and never closed: what a wait still writes into when its thread has ended must not have
+  // become another file's number.
+  const target = libc.fcntl(into, constants.F_DUPFD_CLOEXEC, 0);
+  if (!queues || !requests || !permitted || target === -1) {
     libc.close(ring);
+    if (target !== -1) libc.close(target);
     return null;
   }
   const words = new Uint32Array(queues);
@@ -55,7 +66,7 @@ export function relayByUring({ runtime, libc, abi, from, into }: RelayParts): Re
   const completionTail = word("cq_off.tail");
 
   // The requests never change: they are written once.
-  const one = new BigUint64Array(new ArrayBuffer(8)).fill(1n);
+  const one = new BigUint64Array(requests, (entries - 1) * io_uring_sqe.size, 1).fill(1n);
   const { fields } = io_uring_sqe;
   const poll = new DataView(requests, 0, io_uring_sqe.size);
   putField(poll, fields.opcode, linux.IORING_OP_POLL_ADD);
@@ -64,12 +75,10 @@ export function relayByUring({ runtime, libc, abi, from, into }: RelayParts): Re
   putField(poll, fields.poll32_events, constants.POLLIN);
   const write = new DataView(requests, io_uring_sqe.size, io_uring_sqe.size);
   putField(write, fields.opcode, linux.IORING_OP_WRITE);
-  putField(write, fields.fd, into);
+  putField(write, fields.fd, target);
   putField(write, fields.addr, runtime.addressOf(one));
   putField(write, fields.len, one.byteLength);
 
-  const enter = BigInt(syscalls.io_uring_enter);
-  const [bigRing, bigRequests] = [BigInt(ring), BigInt(REQUESTS)];
   return {
     arm() {
       // Nobody reads what became of the last requests: the write said it.
@@ -82,8 +91,6 @@ export function relayByUring({ runtime, libc, abi, from, into }: RelayParts): Re
       words[submissionTail] = words[submissionHead]!;
       throw refused();
     },
-    // The kernel was told its address.
-    ...{ one },
   };
 }
 

@@ -232,8 +232,8 @@ export class Lane {
   }
 
   #wait<T>(work: Work<T>, signal: AbortSignal | undefined): Promise<T> {
-    // The attempt before may have run code that aborted it.
-    if (signal?.aborted) return Promise.reject(signal.reason);
+    // The attempt before may have run code that closed the descriptor or aborted this.
+    this.#assertStillWanted(work, signal);
     try {
       this.#host.enroll(this.#direction);
       work.beginWait?.();
@@ -242,11 +242,20 @@ export class Lane {
       if (!(error instanceof UnixSocketError) || !work.progress?.()) throw error;
       throw work.fail(-error.errno, error.message);
     }
+    try {
+      // So may this.
+      this.#assertStillWanted(work, signal);
+    } catch (error) {
+      work.endWait?.();
+      throw error;
+    }
     const promise = new Promise<unknown>(capture);
     const waiter = places.take();
     waiter.work = work;
     waiter.resolve = resolveLast;
     waiter.reject = rejectLast;
+    // They would keep the promise, and with it what it is resolved to.
+    resolveLast = rejectLast = ignore;
     waiter.previous = this.#last;
     if (this.#last === null) this.#first = waiter;
     else this.#last.next = waiter;
@@ -254,6 +263,11 @@ export class Lane {
     this.#host.waitChanged(1, this);
     if (signal !== undefined) this.#listen(waiter, signal);
     return promise as Promise<T>;
+  }
+
+  #assertStillWanted(work: Work<unknown>, signal: AbortSignal | undefined): void {
+    if (this.#host.fd === -1) throw work.fail(-errnoNumber("EBADF"), "the descriptor was closed");
+    signal?.throwIfAborted();
   }
 
   #listen(waiter: Waiter, signal: AbortSignal): void {

@@ -14,6 +14,7 @@ import {
   errnoNumber,
   native,
   type Poller,
+  type UnixSocketError,
   type Watcher,
 } from "../ffi/mod.ts";
 import { waitingPoll } from "./busy_poll.ts";
@@ -31,6 +32,9 @@ export interface Registrant {
 const CREDIT = 128;
 
 const UNPOLLABLE = -1;
+
+/** What may be over in a moment. */
+const SHORTAGES = ["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"];
 
 /** How long to wait before looking again, in milliseconds, where the watcher cannot be armed. */
 const LOOK_AGAIN = 10;
@@ -72,7 +76,8 @@ const now = performance.now.bind(performance);
 class Reactor {
   readonly #busyPoll = waitingPoll();
   readonly #poller: Poller = createEpoll();
-  readonly #watcher: Watcher;
+  /** Made when first needed. */
+  #watcher: Watcher | null = null;
   readonly #registrants = new Map<number, Registrant>();
   readonly #postponed = new Set<Lane>();
   #tokens = 0;
@@ -84,16 +89,6 @@ class Reactor {
   /** When the wait began that goes on now. */
   #since = 0;
   #looking = false;
-
-  constructor() {
-    try {
-      this.#watcher = native().runtime.watch(this.#poller.fd, () => this.#turn());
-    } catch (error) {
-      this.#poller.close();
-      throw error;
-    }
-    this.#watcher.unref();
-  }
 
   /**
    * Adds a descriptor, once in its life. The token is never used again, unlike its number. It is
@@ -133,8 +128,8 @@ class Reactor {
     const kept = this.#refs > 0;
     this.#refs += refs;
     if (kept !== this.#refs > 0) {
-      if (kept) this.#watcher.unref();
-      else this.#watcher.ref();
+      if (kept) this.#watcher?.unref();
+      else this.#watcher?.ref();
     }
   }
 
@@ -184,13 +179,36 @@ class Reactor {
   #arm(): void {
     if (this.#armed) return;
     this.#armed = true;
+    // Making a watcher may run the caller's code, which must not be in the midst of an operation.
+    if (this.#watcher === null) queueMicrotask(this.#start);
+    else this.#armWatcher(this.#watcher);
+  }
+
+  #start = (): void => {
+    let watcher;
     try {
-      this.#watcher.arm();
-    } catch {
-      // Short of memory or descriptors: a timer looks, so that no wait is forgotten.
-      const timer: unknown = setTimeout(() => this.#turn(), LOOK_AGAIN);
-      if (this.#refs === 0) (timer as { unref?(): void }).unref?.();
+      watcher = native().runtime.watch(this.#poller.fd, () => this.#turn());
+    } catch (error) {
+      if (!SHORTAGES.includes((error as UnixSocketError).code)) throw error;
+      return this.#lookLater();
     }
+    this.#watcher = watcher;
+    if (this.#refs === 0) watcher.unref();
+    this.#armWatcher(watcher);
+  };
+
+  #armWatcher(watcher: Watcher): void {
+    try {
+      watcher.arm();
+    } catch {
+      this.#lookLater();
+    }
+  }
+
+  /** Short of memory or descriptors: a timer looks, so that no wait is forgotten. */
+  #lookLater(): void {
+    const timer: unknown = setTimeout(() => this.#turn(), LOOK_AGAIN);
+    if (this.#refs === 0) (timer as { unref?(): void }).unref?.();
   }
 
   #turn(): void {

@@ -1,6 +1,7 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import {
+  Fd,
   UnixListener,
   UnixSeqpacket,
   UnixSeqpacketListener,
@@ -8,7 +9,7 @@ import {
   UnixStream,
 } from "../mod.ts";
 import { programCommand } from "./support/listening.ts";
-import { assertFails, run, settled } from "./support/mod.ts";
+import { assertFails, fill, run, settled } from "./support/mod.ts";
 import { leavesNothing } from "./support/passing.ts";
 import { eventually } from "./support/streams.ts";
 import { outcome } from "./support/waiting.ts";
@@ -119,3 +120,38 @@ for (const [name, listeners, sockets] of LISTENERS) {
     });
   }
 }
+
+/** A full stream, and the sending of a descriptor whose number is asked for by code of the caller's. */
+async function sendingWhile(
+  what: (stream: UnixStream, controller: AbortController) => void,
+): Promise<unknown> {
+  const [a, b] = UnixStream.pair();
+  using _b = b;
+  using _a = a;
+  using file = Fd.memfd("file");
+  fill(a);
+  const controller = new AbortController();
+  let asked = 0;
+  const descriptor = {
+    get fd(): number {
+      // Checked, packed, and then duplicated for the wait.
+      if (++asked === 3) what(a, controller);
+      return file.fd;
+    },
+  };
+  const { signal } = controller;
+  return await a.sendMessage(new Uint8Array(1), { fds: [descriptor], signal }).then(
+    () => "sent",
+    (error) => error,
+  );
+}
+
+test("UnixStream.sendMessage() whose descriptor closes the stream when asked for its number rejects with EBADF", async () => {
+  const error = await sendingWhile((stream) => stream.close());
+  assertEquals((error as { code?: string }).code, "EBADF");
+});
+
+test("UnixStream.sendMessage() whose descriptor aborts it when asked for its number rejects with the reason", async () => {
+  const reason = new Error("aborted within");
+  assertEquals(await sendingWhile((_, controller) => controller.abort(reason)), reason);
+});

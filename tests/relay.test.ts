@@ -130,6 +130,21 @@ test(
   },
 );
 
+test("Relay writes into nothing that has taken the number of what it wrote into", permitted, () => {
+  const [reader, writer] = Fd.pipe();
+  const told = Fd.eventfd();
+  const relay = relayByUring({ ...native(), from: reader.fd, into: told.fd })!;
+  relay.arm();
+  const { fd } = told;
+  told.close();
+  using other = Fd.memfd("other");
+  assertEquals(other.fd, fd);
+  writer.writeSync(Uint8Array.of(1));
+  assertEquals(other.stat().size, 0);
+  reader.close();
+  writer.close();
+});
+
 test("Poller reports room to write only where it is asked for, and then at once", () => {
   const poller = createEpoll();
   const [a, b] = UnixStream.pair();

@@ -274,6 +274,10 @@ for (const args of [[], ["io_uring"], ["syscalls"]]) {
     await says(["exchange", ...args], "ok\n");
   });
 
+  test(`${way}: what waits from within the first wait of all is told, too`, async () => {
+    await says(["first of many", ...args], "ok\n");
+  });
+
   test(`${way}: a pending read keeps the process alive`, async () => {
     await staysAlive(["pending", ...args]);
   });

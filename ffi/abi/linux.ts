@@ -112,12 +112,17 @@ export const linuxOnly = {
   LOCK_UN: 8,
   // linux/stat.h
   STATX_BASIC_STATS: 0x7ff,
-  // linux/aio_abi.h
-  IOCB_CMD_POLL: 5,
+  // sys/mman.h
   PROT_READ: 1,
   PROT_WRITE: 2,
   MAP_SHARED: 1,
+  MAP_PRIVATE: 2,
+  MAP_FIXED: 16,
+  MAP_ANONYMOUS: 32,
+  MAP_NORESERVE: 16384,
   MAP_POPULATE: 32768,
+  // linux/aio_abi.h
+  IOCB_CMD_POLL: 5,
   IORING_OFF_SQ_RING: 0,
   IORING_OFF_SQES: 0x1000_0000,
   IORING_FEAT_RW_CUR_POS: 8,

@@ -72,6 +72,25 @@ const programs: Record<string, () => unknown> = {
     a.read(byte());
     say("ok");
   },
+  /** The first wait of all, with others that want to be the first as well. */
+  async "first of many"() {
+    const pairs = Array.from({ length: 5 }, () => UnixStream.pair());
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    const waits = await new Promise<Promise<number | null>[]>((resolve) => {
+      setTimeout(() => {
+        const waits: Promise<number | null>[] = [];
+        for (const [, b] of pairs.slice(1)) {
+          queueMicrotask(() => waits.push(b.read(byte())));
+        }
+        waits.push(pairs[0]![1].read(byte()));
+        setImmediate(() => resolve(waits));
+      }, 1);
+    });
+    for (const [a] of pairs) a.writeSync(byte());
+    if ((await Promise.all(waits)).join() !== "1,1,1,1,1") throw new Error("A read went wrong");
+    await exchange(...pairs[0]!, 3);
+    say("ok");
+  },
   "pending"() {
     const [a, b] = UnixStream.pair();
     kept.push(b);

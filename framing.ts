@@ -1,0 +1,48 @@
+/**
+ * Messages over streams: lines, JSON, lengths, `Content-Length` headers, and JSON-RPC 2.0. Small,
+ * optional, and bounded: nothing that a peer sends takes more memory than was allowed.
+ *
+ * @example Answers JSON-RPC calls, one JSON text a line
+ * ```ts
+ * import { UnixListener } from "@afunix/afunix";
+ * import { LineFraming, RpcConnection } from "@afunix/afunix/framing";
+ *
+ * using listener = UnixListener.listen("/run/upper.sock");
+ * for await (const stream of listener) {
+ *   new RpcConnection(new LineFraming(stream), {
+ *     handlers: { upper: (params) => String((params as string[])[0]).toUpperCase() },
+ *   });
+ * }
+ * ```
+ *
+ * @module
+ */
+
+export type { ByteSource } from "./src/byte_reader.ts";
+export {
+  type FramedStream,
+  Framing,
+  FramingError,
+  type FramingProblem,
+  type LengthLimit,
+} from "./src/framing.ts";
+export {
+  JsonChannel,
+  jsonLines,
+  LineFraming,
+  type LineLimit,
+  linesOf,
+  type LinesOptions,
+} from "./src/framing_lines.ts";
+export {
+  ContentLengthFraming,
+  type ContentLengthOptions,
+  type HeadedMessage,
+  type HeadedSendOptions,
+  LengthPrefixed,
+  type LengthPrefixedOptions,
+} from "./src/framing_lengths.ts";
+export { type RpcCall, RpcConnection, type RpcHandler, type RpcOptions } from "./src/rpc.ts";
+export { RpcCode, RpcError, type RpcId, type RpcParams } from "./src/rpc_messages.ts";
+export type { Bytes } from "./src/transfer.ts";
+export type { AsyncOptions } from "./src/validate.ts";

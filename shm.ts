@@ -1,0 +1,32 @@
+/**
+ * Memory that processes share, passed over Unix domain sockets and mapped on Deno, Bun and Node.js:
+ * for frames, samples and tables that are too large to copy. Linux.
+ *
+ * @example A frame that another process shows, and the word that it is there
+ * ```ts
+ * import { UnixStream } from "@afunix/afunix";
+ * import { Doorbell, SharedMemory } from "@afunix/afunix/shm";
+ *
+ * using frame = SharedMemory.create(1920 * 1080 * 4);
+ * using ready = Doorbell.create();
+ * using stream = await UnixStream.connect("/run/viewer.sock");
+ * await stream.sendMessage(new Uint8Array(1), { fds: [frame, ready] });
+ * frame.bytes.fill(0xff);
+ * ready.notify();
+ * ```
+ *
+ * @module
+ */
+
+export { Doorbell } from "./src/doorbell.ts";
+export { UnixSocketError, type UnixSocketErrorInit } from "./src/errors.ts";
+export { Fd, type OpenMode } from "./src/fd.ts";
+export type { FdLike } from "./src/fd_like.ts";
+export type { FdKind, FdStatus, Seals } from "./src/fd_status.ts";
+export {
+  type CreateMemoryOptions,
+  type MapMemoryOptions,
+  SharedMemory,
+} from "./src/shared_memory.ts";
+export type { Bytes } from "./src/transfer.ts";
+export type { AsyncOptions, SyncOptions } from "./src/validate.ts";

@@ -1,0 +1,108 @@
+/**
+ * `afunix listen`: a conversation with whoever connects.
+ * @module
+ */
+
+import type { Channel } from "./channels.ts";
+import { converse } from "./connect.ts";
+import { type Flow, flowOf, pieces, receiveAll, sendInput } from "./conversation.ts";
+import { EXIT } from "./failures.ts";
+import { hungUp } from "./hang_up.ts";
+import { channelsOf, keepsGoing, serveEach, serviceOf } from "./services.ts";
+import type { Session } from "./session.ts";
+
+/** Runs the command. */
+export async function runListen(session: Session): Promise<number> {
+  const { args, output } = session;
+  const datagrams = args.type === "datagram";
+  const open = serviceOf(session);
+  args.finish();
+  const keep = keepsGoing(session, datagrams);
+  const flow = flowOf(session, datagrams && !keep);
+  using service = open();
+  output.showProgress({ reads: true, writes: true });
+  if (keep && !datagrams) {
+    const hub = new Hub(session, flow);
+    const input = hub.run();
+    await Promise.race([
+      serveEach(session, service, true, (channel, connection) => hub.serve(channel, connection)),
+      // Its end is not the end of the service, but its failure is.
+      input.then(() => new Promise<never>(() => {})),
+    ]);
+    return EXIT.fine;
+  }
+  for await (const { channel, connection } of channelsOf(session, service, keep)) {
+    using _open = channel;
+    if (datagrams) {
+      await Promise.all([
+        sendInput(session, channel, flow),
+        receiveAll(session, channel, flow, { connection }),
+      ]);
+    } else await converse(session, channel, flow, connection);
+  }
+  return EXIT.fine;
+}
+
+/**
+ * Copies stdin to all who are connected. While nobody is, it waits; the slowest sets the pace. Those
+ * who come after its end are told the end at once.
+ */
+class Hub {
+  readonly #session: Session;
+  readonly #flow: Flow;
+  readonly #channels = new Set<Channel>();
+  #someone = Promise.withResolvers<void>();
+  readonly #over = Promise.withResolvers<void>();
+  #ended = false;
+
+  constructor(session: Session, flow: Flow) {
+    this.#session = session;
+    this.#flow = flow;
+  }
+
+  /** Reads stdin to its end. */
+  async run(): Promise<void> {
+    await this.#someone.promise;
+    for await (const piece of pieces(this.#flow)) {
+      while (this.#channels.size === 0) await this.#someone.promise;
+      const sendings = [...this.#channels].map((channel) => this.#send(channel, piece));
+      await Promise.all(sendings);
+      this.#session.alive();
+      this.#session.output.progress.sent += piece.length * sendings.length;
+    }
+    this.#ended = true;
+    for (const channel of this.#channels) this.#endSending(channel);
+    this.#over.resolve();
+  }
+
+  /** One connection, until its end. */
+  async serve(channel: Channel, connection: number): Promise<void> {
+    this.#channels.add(channel);
+    this.#someone.resolve();
+    if (this.#ended) this.#endSending(channel);
+    try {
+      await receiveAll(this.#session, channel, this.#flow, { connection });
+      if (!this.#ended) await hungUp(channel, this.#over.promise);
+    } finally {
+      this.#channels.delete(channel);
+      if (this.#channels.size === 0) this.#someone = Promise.withResolvers();
+    }
+  }
+
+  async #send(channel: Channel, piece: Uint8Array): Promise<void> {
+    try {
+      await channel.send(piece);
+    } catch (error) {
+      // The receiving side closes it.
+      if (this.#channels.delete(channel)) this.#session.output.warn(error);
+    }
+  }
+
+  #endSending(channel: Channel): void {
+    try {
+      channel.endSending();
+    } catch (error) {
+      this.#session.output.warn(error);
+    }
+  }
+}

@@ -1,0 +1,96 @@
+/**
+ * The command line: finds the command, runs it, and ends the process with its code.
+ * @module
+ */
+
+import process from "node:process";
+import { Arguments } from "./arguments.ts";
+import { COMMANDS } from "./commands.ts";
+import { EXIT, lineOf, recordOf, UsageError } from "./failures.ts";
+import { helpFor, overview } from "./help.ts";
+import { Session } from "./session.ts";
+import { VERSION } from "./version.ts";
+import { BrokenPipe, watchStreams, writeErr, writeOut } from "./writing.ts";
+
+/**
+ * Runs the command line, and ends the process.
+ *
+ * @param argv what stands behind the program's name
+ */
+export async function main(argv: readonly string[]): Promise<never> {
+  hideExperimentalWarnings();
+  watchStreams();
+  const code = await run(argv);
+  // The runtime would wait for a standard input that nobody needs any more.
+  process.exit(code);
+}
+
+async function run(argv: readonly string[]): Promise<number> {
+  const [first, ...rest] = argv;
+  const wanted = first === "help" ? rest[0] ?? "--help" : first;
+  if (wanted === "--help" || wanted === "-h") return await print(overview());
+  if (wanted === "--version" || wanted === "-V") return await print(VERSION);
+  if (wanted === undefined) return fail("A command is missing", "");
+  const command = Object.hasOwn(COMMANDS, wanted) ? COMMANDS[wanted]! : undefined;
+  if (command === undefined) {
+    const what = wanted.startsWith("-") ? "option" : "command";
+    return fail(`Unknown ${what}: ${wanted}`, "");
+  }
+  if (first === "help") return await print(helpFor(wanted, command));
+  let session;
+  try {
+    const args = new Arguments(rest, command.options, command.splits);
+    if (args.has("help")) return await print(helpFor(wanted, command));
+    session = new Session(args);
+  } catch (error) {
+    const own = command.splits && rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
+    return fail(error, ` ${wanted}`, own.includes("--json"));
+  }
+  let code: number;
+  try {
+    code = await Promise.race([command.run(session), session.ended]);
+  } catch (error) {
+    await session.finish();
+    session.output.error(error, error instanceof UsageError ? see(` ${wanted}`) : "");
+    if (process.env.AFUNIX_DEBUG) console.error(error);
+    return error instanceof UsageError ? EXIT.usage : EXIT.failed;
+  }
+  if (code === EXIT.brokenPipe) return code;
+  await Promise.race([session.finish(), session.ended]);
+  return code;
+}
+
+function see(command: string): string {
+  return `; see afunix${command} --help`;
+}
+
+/** Wrong usage before there is a session. */
+function fail(error: unknown, command: string, json = false): number {
+  const line = json
+    ? JSON.stringify(recordOf(error instanceof Error ? error : new UsageError(String(error))))
+    : lineOf(error) + see(command);
+  writeErr(`${line}\n`);
+  return EXIT.usage;
+}
+
+async function print(text: string): Promise<number> {
+  try {
+    await writeOut(`${text}\n`);
+    return EXIT.fine;
+  } catch (error) {
+    if (error instanceof BrokenPipe) return EXIT.brokenPipe;
+    writeErr(`${lineOf(error)}\n`);
+    return EXIT.failed;
+  }
+}
+
+/** Node.js warns of `node:ffi` at first use, which is no news to those who run this program. */
+function hideExperimentalWarnings(): void {
+  const printers = process.listeners("warning");
+  if (printers.length === 0) return;
+  process.removeAllListeners("warning");
+  process.on("warning", (warning) => {
+    if (warning.name === "ExperimentalWarning") return;
+    for (const print of printers) print.call(process, warning);
+  });
+}

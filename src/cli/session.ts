@@ -1,0 +1,95 @@
+/**
+ * One run of the command line: what its command works with, and how it ends.
+ * @module
+ */
+
+import process from "node:process";
+import type { Arguments } from "./arguments.ts";
+import { EXIT, Failure } from "./failures.ts";
+import { Output } from "./output.ts";
+import { BrokenPipe } from "./writing.ts";
+
+const SIGNALS = [
+  ["SIGINT", EXIT.interrupted],
+  ["SIGTERM", EXIT.terminated],
+  ["SIGHUP", EXIT.hangUp],
+] as const;
+
+/** The longest time that a timer can have, in milliseconds. */
+export const LONGEST_TIMEOUT = 0x7fff_ffff;
+
+/** What a command works with. */
+export class Session {
+  readonly args: Arguments;
+  readonly output: Output;
+  /** The code of an end that came from outside: a signal, a closed pipe, the time limit. */
+  readonly ended: Promise<number>;
+  /** The code of the last signal that came while signals were somebody else's; null for none. */
+  signalled: number | null = null;
+  #end!: (code: number) => void;
+  #fail!: (error: unknown) => void;
+  readonly #timeout: number | undefined;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  readonly #endings: (() => void)[] = [];
+  #onSignal: ((signal: NodeJS.Signals) => void) | null = null;
+
+  constructor(args: Arguments) {
+    this.args = args;
+    this.ended = new Promise((resolve, reject) => {
+      this.#end = resolve;
+      this.#fail = reject;
+    });
+    this.output = new Output(
+      { json: args.has("json"), verbose: args.has("verbose"), quiet: args.has("quiet") },
+      (error) => {
+        if (error instanceof BrokenPipe) this.#end(EXIT.brokenPipe);
+        else this.#fail(error);
+      },
+    );
+    this.#timeout = args.integer("timeout", 1, LONGEST_TIMEOUT);
+    for (const [signal, code] of SIGNALS) {
+      process.on(signal, () => {
+        if (this.#onSignal === null) return this.#end(code);
+        this.signalled = code;
+        this.#onSignal(signal);
+      });
+    }
+  }
+
+  /** Something went on: the time of `--timeout` begins anew. */
+  alive(): void {
+    if (this.#timeout === undefined) return;
+    if (this.#timer === null) {
+      this.#timer = setTimeout(() => {
+        this.#fail(new Failure(`Timed out: nothing happened for ${this.#timeout} ms`));
+      }, this.#timeout);
+    } else {
+      this.#timer.refresh();
+    }
+  }
+
+  /** From now on nothing is a matter of time, and signals are somebody else's. */
+  handOver(onSignal: (signal: NodeJS.Signals) => void): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    this.#onSignal = onSignal;
+  }
+
+  /** Takes time and signals back. */
+  takeBack(): void {
+    this.#onSignal = null;
+    this.alive();
+  }
+
+  /** What to do at the end, however it comes. */
+  atEnd(action: () => void): void {
+    this.#endings.push(action);
+  }
+
+  /** The end of the run. */
+  async finish(): Promise<void> {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    for (const action of this.#endings.splice(0).reverse()) action();
+    await this.output.finish();
+  }
+}

@@ -1,0 +1,130 @@
+/**
+ * `afunix take`: receives open files, and runs a command with them.
+ * @module
+ */
+
+import type { Fd } from "../fd.ts";
+import { readAddress } from "./addresses.ts";
+import { type Channel, connect } from "./channels.ts";
+import { EXIT, Failure, UsageError } from "./failures.ts";
+import { joined } from "./input.ts";
+import { bytesRecord } from "./output.ts";
+import { runWith } from "./run_with.ts";
+import { channelsOf, keepsGoing, serviceOf } from "./services.ts";
+import type { Session } from "./session.ts";
+
+/** What came: open files and the bytes that carried them. */
+interface Taken {
+  files: Fd[];
+  message: Uint8Array;
+}
+
+/** Runs the command. */
+export async function runTake(session: Session): Promise<number> {
+  const { args } = session;
+  const { type } = args;
+  const connects = args.has("connect");
+  if (args.rest?.length === 0) throw new UsageError("The command after -- is missing");
+  if (args.has("stdin") && args.rest === null) {
+    throw new UsageError("--stdin is for a command, and there is none");
+  }
+  for (const name of ["mode", "allow-uid", "keep", "once"]) {
+    if (args.has(name) && connects) throw new UsageError(`--${name} is not for --connect`);
+  }
+  const count = args.integer("count", 1) ?? 1;
+  const from = args.text("from");
+  if (from !== undefined && !connects) throw new UsageError("--from needs --connect");
+  const open = connects ? null : serviceOf(session);
+  const address = connects ? args.takeAddress(false) : null;
+  args.finish();
+  session.alive();
+  if (open === null) {
+    const sender = await connect(
+      type,
+      address!,
+      from === undefined ? undefined : readAddress(from),
+    );
+    return await use(session, await take(session, sender, count));
+  }
+  using service = open();
+  const keep = keepsGoing(session, false);
+  let code: number = EXIT.fine;
+  for await (const { channel } of channelsOf(session, service, keep)) {
+    for (;;) {
+      try {
+        const taken = await take(session, channel, count, keep && !channel.connected);
+        if (!keep) service.close();
+        code = await use(session, taken);
+        // It was for the command, and for what would have come after it.
+        if (keep && session.signalled !== null) return session.signalled;
+      } catch (error) {
+        if (!keep) throw error;
+        session.output.warn(error);
+      }
+      if (!keep || channel.connected) break;
+    }
+  }
+  return code;
+}
+
+/** Receives until so many descriptors have come. */
+async function take(
+  session: Session,
+  channel: Channel,
+  count: number,
+  stays = false,
+): Promise<Taken> {
+  const files: Fd[] = [];
+  const parts: Uint8Array[] = [];
+  try {
+    while (files.length < count) {
+      const message = await channel.receiveWithDescriptors();
+      if (message === null) {
+        throw new Failure(
+          files.length === 0
+            ? "No descriptor came"
+            : `Only ${files.length} of ${count} descriptors came`,
+        );
+      }
+      session.alive();
+      files.push(...message.takeFds());
+      if (message.controlTruncated) throw new Failure("Descriptors were lost: too few were free");
+      parts.push(message.data);
+    }
+  } catch (error) {
+    for (const file of files) file.close();
+    throw error;
+  } finally {
+    if (!stays) channel.close();
+  }
+  return { files, message: joined(parts) };
+}
+
+/** Runs the command with the descriptors, or tells what they are. */
+async function use(session: Session, { files, message }: Taken): Promise<number> {
+  const { args, output } = session;
+  try {
+    if (output.json) {
+      await output.record({
+        event: "taken",
+        descriptors: files.map((file) => {
+          const { kind, size, uid, gid, permissions } = file.stat();
+          return { kind, size, uid, gid, permissions: permissions.toString(8) };
+        }),
+        message: bytesRecord(message),
+      });
+    }
+    if (args.rest !== null) {
+      return await runWith(session, args.rest, files, message, args.has("stdin"));
+    }
+    if (output.json) return EXIT.fine;
+    for (const [index, file] of files.entries()) {
+      const { kind, size, permissions } = file.stat();
+      const mode = permissions.toString(8).padStart(4, "0");
+      await output.line(`${index + 1}  ${kind}  ${size} bytes  mode ${mode}`);
+    }
+    return EXIT.fine;
+  } finally {
+    for (const file of files) file.close();
+  }
+}

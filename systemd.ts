@@ -1,0 +1,56 @@
+/**
+ * A program as a service of systemd, or of a manager that speaks as it does: sockets that it passes,
+ * what the service tells it, the watchdog, and descriptors that it keeps. Without libsystemd.
+ *
+ * @example A service with a socket unit, of `Type=notify`
+ * ```ts
+ * import { UnixListener } from "@afunix/afunix";
+ * import { listenFds, notify, startWatchdog } from "@afunix/afunix/systemd";
+ *
+ * const [passed] = listenFds({ unsetEnvironment: true });
+ * using listener = passed?.toListener() ?? UnixListener.listen("/run/echo.sock");
+ * using watchdog = startWatchdog();
+ * await notify({ ready: true, status: `Serving, watchdog ${watchdog?.interval ?? "off"}` });
+ * for await (const stream of listener) {
+ *   stream.readable.pipeTo(stream.writable).catch((error) => console.error(error.message));
+ * }
+ * ```
+ *
+ * @module
+ */
+
+export {
+  listenFds,
+  type ListenFdsOptions,
+  PassedFd,
+  type PassedFdFamily,
+  type PassedFdKind,
+} from "./src/systemd_listen.ts";
+export {
+  type BarrierOptions,
+  type BarrierSyncOptions,
+  notify,
+  notifyBarrier,
+  notifyBarrierSync,
+  type NotifyDescriptors,
+  type NotifyOptions,
+  notifySync,
+  type NotifySyncOptions,
+} from "./src/systemd_notify.ts";
+export type { NotifyState } from "./src/systemd_state.ts";
+export {
+  removeStoredFds,
+  removeStoredFdsSync,
+  storeFds,
+  type StoreFdsOptions,
+  storeFdsSync,
+  type StoreFdsSyncOptions,
+  type StoreOptions,
+} from "./src/systemd_store.ts";
+export {
+  startWatchdog,
+  Watchdog,
+  watchdogInterval,
+  type WatchdogOptions,
+} from "./src/systemd_watchdog.ts";
+export type { EnvironmentOptions } from "./src/systemd_environment.ts";
