@@ -2,7 +2,7 @@
 
 import { spawnSync } from "node:child_process";
 import { existsSync, globSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join, relative, sep } from "node:path";
+import { dirname, join, relative, sep } from "node:path";
 import process from "node:process";
 
 /** Where the names of the API are documented: each with its page, from the site's root. */
@@ -36,7 +36,9 @@ export function buildApi(root: string, site: string): Names {
   if (status !== 0) {
     throw new Error(`Cannot document the API: ${error?.message ?? stderr.trim()}`);
   }
-  for (const file of globSync("**/*.html", { cwd: output })) addWayBack(output, file);
+  const files = globSync("**/*.html", { cwd: output });
+  for (const file of files) addWayBack(output, file);
+  for (const file of files) mendFragments(join(output, file));
   return namesIn(output, output);
 }
 
@@ -62,6 +64,20 @@ function addWayBack(api: string, file: string): void {
     // Deno leaves the link of a page to itself empty, which a directory's listing would answer.
     .replaceAll(`<a href="" class="contextLink">`, `<a href="#" class="contextLink">`);
   writeFileSync(path, changed);
+}
+
+/**
+ * Leaves the name of a place out of a link where the page has no such place: Deno links methods of
+ * interfaces that are optional or overloaded by numbers that it gives to none.
+ */
+function mendFragments(path: string): void {
+  const html = readFileSync(path, "utf8");
+  const changed = html.replaceAll(/href="([^"#:]+\.html)#([^"]+)"/g, (link, page, place) => {
+    const target = join(dirname(path), decodeURI(page));
+    const there = existsSync(target) && readFileSync(target, "utf8").includes(` id="${place}"`);
+    return there ? link : `href="${page}"`;
+  });
+  if (changed !== html) writeFileSync(path, changed);
 }
 
 /** The pages of names, of every entry point; the first that exports a name has it. */
