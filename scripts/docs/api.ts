@@ -72,8 +72,8 @@ function addWayBack(api: string, file: string): void {
  */
 function mendFragments(path: string): void {
   const html = readFileSync(path, "utf8");
-  const changed = html.replaceAll(/href="([^"#:]+\.html)#([^"]+)"/g, (link, page, place) => {
-    const target = join(dirname(path), decodeURI(page));
+  const changed = html.replaceAll(/href="([^":]+\.html)#([\w-]+)"/g, (link, page, place) => {
+    const target = join(dirname(path), decodeURI(page.replaceAll("&#x2F;", "/")));
     const there = existsSync(target) && readFileSync(target, "utf8").includes(` id="${place}"`);
     return there ? link : `href="${page}"`;
   });
