@@ -1,7 +1,15 @@
 /** Whether the package is what it should be: its files, its types, and how it runs once installed. */
 
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { publint } from "publint";
@@ -18,7 +26,11 @@ export async function check(entries: readonly Entry[]): Promise<string[]> {
   const project = mkdtempSync(join(tmpdir(), "afunix-user-"));
   try {
     install(project);
-    findings.push(...checkTypes(project, entries), ...runSmokeTest(project), ...runProgram(project));
+    findings.push(
+      ...checkTypes(project, entries),
+      ...runSmokeTest(project),
+      ...runProgram(project),
+    );
   } finally {
     rmSync(project, { recursive: true, force: true });
   }

@@ -63,7 +63,14 @@ async function emitByDnt(dnt: Dnt, entries: readonly Entry[], outDir: string): P
 
 function emitByTsc(entries: readonly Entry[], outDir: string): void {
   const { status, stdout, stderr, error } = spawnSync("tsc", [
-    ...["--ignoreConfig", "--declaration", "--emitDeclarationOnly", "--strict", "--pretty", "false"],
+    ...[
+      "--ignoreConfig",
+      "--declaration",
+      "--emitDeclarationOnly",
+      "--strict",
+      "--pretty",
+      "false",
+    ],
     ...["--target", "esnext", "--module", "nodenext", "--types", "node", "--skipLibCheck"],
     ...["--allowImportingTsExtensions", "--rootDir", ".", "--outDir", outDir],
     ...entries.map(({ name }) => `${name}.ts`),
