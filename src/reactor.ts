@@ -184,16 +184,22 @@ class Reactor {
     else this.#armWatcher(this.#watcher);
   }
 
+  /** Makes what waiting takes once, descriptors for instance, unless that was made already. */
+  prepare(): Watcher {
+    if (this.#watcher !== null) return this.#watcher;
+    const watcher = native().runtime.watch(this.#poller.fd, () => this.#turn());
+    if (this.#refs === 0) watcher.unref();
+    return this.#watcher = watcher;
+  }
+
   #start = (): void => {
     let watcher;
     try {
-      watcher = native().runtime.watch(this.#poller.fd, () => this.#turn());
+      watcher = this.prepare();
     } catch (error) {
       if (!SHORTAGES.includes((error as UnixSocketError).code)) throw error;
       return this.#lookLater();
     }
-    this.#watcher = watcher;
-    if (this.#refs === 0) watcher.unref();
     this.#armWatcher(watcher);
   };
 

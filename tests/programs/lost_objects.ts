@@ -6,6 +6,7 @@
 import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import process from "node:process";
 import { abstract, Fd, UnixListener, UnixStream } from "../../mod.ts";
+import { reactor } from "../../src/reactor.ts";
 
 interface Globals {
   Bun?: { gc(force: boolean): void };
@@ -14,6 +15,9 @@ interface Globals {
 const globals = globalThis as Globals;
 
 const [what, path] = process.argv.slice(2) as [string, string];
+
+// What waiting takes once is no loss.
+reactor().prepare();
 
 /** The descriptors that are the library's: sockets and pipes. */
 function open(): number {

@@ -77,7 +77,7 @@ export function fill(stream: UnixStream, chunk = new Uint8Array(65536)): number 
 
 /** This process's descriptors: number and what it is, those that waiting takes once among them. */
 export function openDescriptors(): Map<string, string> {
-  reactor();
+  reactor().prepare();
   const open = new Map<string, string>();
   for (const number of readdirSync("/proc/self/fd")) {
     try {
