@@ -11,6 +11,6 @@
  */
 
 import process from "node:process";
-import { main } from "./src/cli/main.ts";
+import { main } from "./cli/main.ts";
 
 await main(process.argv.slice(2));

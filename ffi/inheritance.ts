@@ -1,6 +1,5 @@
 /**
- * What descriptors and processes need when one is handed to another: flags, numbers, pidfds, and
- * the environment that tells of them.
+ * What descriptors and processes need when one is handed to another: flags, numbers, pidfds.
  * @module
  */
 
@@ -21,17 +20,25 @@ export function makeBlocking(fd: number): number {
   return flags < 0 ? flags : Math.min(0, fcntl(fd, F_SETFL, flags & ~O_NONBLOCK));
 }
 
+/** Makes a descriptor close-on-exec and changes nothing else; 0, or a negated errno. */
+export function closeOnExec(fd: number): number {
+  const { F_SETFD, FD_CLOEXEC } = native().abi.constants;
+  return Math.min(0, fcntl(fd, F_SETFD, FD_CLOEXEC));
+}
+
 /** Another descriptor for the same open file, close-on-exec, under this number or a higher one. */
 export function duplicateFrom(fd: number, least: number): number {
   return fcntl(fd, native().abi.constants.F_DUPFD_CLOEXEC, least);
 }
 
-/** The system calls that libc wraps late or not at all; the same numbers on every architecture. */
-const PIDFD_SEND_SIGNAL = 424n;
-const PIDFD_OPEN = 434n;
-
-function systemCall(number: bigint, first: number, second: number): number {
-  const { libc } = native();
+/** A system call that libc wraps late or not at all. */
+function systemCall(
+  name: "pidfd_open" | "pidfd_send_signal",
+  first: number,
+  second: number,
+): number {
+  const { libc, abi } = native();
+  const number = BigInt(abi.syscalls![name]);
   let result;
   do result = Number(libc.syscall(number, BigInt(first), BigInt(second), null, 0n)); while (
     result === -1 && again("syscall")
@@ -41,31 +48,10 @@ function systemCall(number: bigint, first: number, second: number): number {
 
 /** A pidfd of a process, close-on-exec (Linux 5.3), or a negated errno. */
 export function openPidfd(pid: number): number {
-  return systemCall(PIDFD_OPEN, pid, 0);
+  return systemCall("pidfd_open", pid, 0);
 }
 
 /** Sends a signal to the process of a pidfd; 0, or a negated errno. */
 export function signalPidfd(pidfd: number, signal: number): number {
-  return systemCall(PIDFD_SEND_SIGNAL, pidfd, signal);
-}
-
-interface Globals {
-  Deno?: {
-    permissions: { querySync(wanted: { name: "env"; variable: string }): { state: string } };
-  };
-  process?: { env: Record<string, string | undefined> };
-}
-
-/**
- * This process's variables, to read, set and delete these ones; null where the permission was not
- * given, which is never asked for.
- */
-export function environmentWith(
-  names: readonly string[],
-): Record<string, string | undefined> | null {
-  const { Deno: deno, process } = globalThis as Globals;
-  const granted = (variable: string) =>
-    deno!.permissions.querySync({ name: "env", variable }).state === "granted";
-  if (deno !== undefined && !names.every(granted)) return null;
-  return process?.env ?? {};
+  return systemCall("pidfd_send_signal", pidfd, signal);
 }

@@ -281,14 +281,22 @@ export function pollOne(fd: number, direction: Direction, timeout: number): numb
 
 /** Whether a socket's reading was shut down, at whichever end. */
 export function hasReadEnded(fd: number): boolean {
+  return isSoNow(fd, native().abi.linux!.POLLRDHUP);
+}
+
+/** Whether both directions of a connection have ended. */
+export function hasHungUp(fd: number): boolean {
+  return isSoNow(fd, native().abi.constants.POLLHUP);
+}
+
+function isSoNow(fd: number, event: number): boolean {
   const { libc, abi } = native();
   const { size, fields } = abi.layouts.pollfd;
   pollEntry ??= new DataView(new ArrayBuffer(size));
-  const { POLLRDHUP } = abi.linux!;
   putField(pollEntry, fields.fd, fd);
-  putField(pollEntry, fields.events, POLLRDHUP);
+  putField(pollEntry, fields.events, event);
   if (libc.poll(pollEntry, 1, 0) !== 1) return false;
-  return (takeField(pollEntry, fields.revents) & POLLRDHUP) !== 0;
+  return (takeField(pollEntry, fields.revents) & event) !== 0;
 }
 
 /** Blocks this thread for so many milliseconds, or until a signal comes. */

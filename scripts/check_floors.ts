@@ -35,9 +35,9 @@ export function checkFile(path: string, source: string): string[] {
 /** 0 is the ground floor; undefined is outside the house, where everything is allowed. */
 function floorOf(path: string): Floor | undefined {
   if (path.startsWith("ffi/")) return 0;
-  // The command line is a program, and stands on top as the entries do.
-  if (path.startsWith("src/cli/")) return 2;
   if (path.startsWith("src/")) return 1;
+  // A program over the library, on top as the entries are.
+  if (path.startsWith("cli/")) return 2;
   return /^[^/]+\.ts$/.test(path) ? 2 : undefined;
 }
 

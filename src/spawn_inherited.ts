@@ -3,7 +3,7 @@
  * @module
  */
 
-import { environmentWith } from "../ffi/inheritance.ts";
+import { environmentWith } from "../ffi/environment.ts";
 import { checked, file, native, refusal, sockets } from "../ffi/mod.ts";
 import { UnixDatagram } from "./datagram.ts";
 import { Fd } from "./fd.ts";

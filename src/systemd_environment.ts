@@ -4,7 +4,7 @@
  */
 
 import { refusal, sockets } from "../ffi/mod.ts";
-import { removeVariables, serviceVariables } from "../ffi/service.ts";
+import { removeVariables, requiredVariables } from "../ffi/environment.ts";
 import { checkFlag, checkOptions } from "./validate.ts";
 
 /** Whether to take the variables out of the environment. */
@@ -26,7 +26,7 @@ export function withVariables<T extends string, R>(
 ): R {
   checkOptions(options);
   const unset = checkFlag(options?.unsetEnvironment, "unsetEnvironment");
-  const variables = serviceVariables(names);
+  const variables = requiredVariables(names);
   try {
     return use(variables);
   } finally {

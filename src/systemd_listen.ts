@@ -5,7 +5,7 @@
  */
 
 import { checked, errnoNumber, file, native, refusal, sockets } from "../ffi/mod.ts";
-import { closeOnExec } from "../ffi/service.ts";
+import { closeOnExec } from "../ffi/inheritance.ts";
 import { UnixDatagram } from "./datagram.ts";
 import { Fd } from "./fd.ts";
 import { UnixListener } from "./listener.ts";

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { monotonicMicroseconds } from "../ffi/service.ts";
+import { monotonicMicroseconds } from "../ffi/clock.ts";
 import { checkFlag, checkInteger, checkOptions } from "./validate.ts";
 
 /** What to tell the service manager. What is absent, or false, is not said. */

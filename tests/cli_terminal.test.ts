@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { UnixListener } from "../mod.ts";
-import { formatBytes } from "../src/cli/progress.ts";
+import { formatBytes } from "../cli/progress.ts";
 import { cliCommand, runCli, startServing } from "./support/cli.ts";
 import { CTRL_C, CTRL_D, onTerminal } from "./support/examples.ts";
 import {
@@ -172,13 +172,13 @@ test(
   },
 );
 
-test("src/cli/bin.ts runs the command line on this runtime", async () => {
+test("cli/bin.ts runs the command line on this runtime", async () => {
   const bin = join(ROOT, "src", "cli", "bin.ts");
   const finished = await run([...commandFor(RUNTIME, bin), "send", "missing", "x"]);
   assertEquals([finished.code, finished.stderr], [1, 'Cannot connect to "missing": ENOENT\n']);
 });
 
-test("src/cli/bin.ts starts a Node.js without node:ffi again, in the same process", async () => {
+test("cli/bin.ts starts a Node.js without node:ffi again, in the same process", async () => {
   await withTempSocketPath(async (path) => {
     const bin = join(ROOT, "src", "cli", "bin.ts");
     const node = join(ROOT, "node_modules", ".bin", "node");

@@ -31,4 +31,7 @@ export const syscalls = {
   io_submit: 2,
   io_uring_setup: 425,
   io_uring_enter: 426,
+  clock_gettime: 113,
+  pidfd_send_signal: 424,
+  pidfd_open: 434,
 } as const;

@@ -32,4 +32,7 @@ export const syscalls = {
   io_submit: 209,
   io_uring_setup: 425,
   io_uring_enter: 426,
+  clock_gettime: 228,
+  pidfd_send_signal: 424,
+  pidfd_open: 434,
 } as const;

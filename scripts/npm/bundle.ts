@@ -7,7 +7,7 @@ import { type Entry, OUT, ROOT } from "./project.ts";
 
 export async function bundle(entries: readonly Entry[]): Promise<void> {
   const sources = entries.map(({ name }) => ({ in: join(ROOT, `${name}.ts`), out: name }));
-  sources.push({ in: join(ROOT, "src/cli/bin.ts"), out: "bin/afunix" });
+  sources.push({ in: join(ROOT, "cli/bin.ts"), out: "bin/afunix" });
   await build({
     entryPoints: sources,
     outdir: OUT,

@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { Fd } from "../fd.ts";
+import type { Fd } from "../src/fd.ts";
 import { readAddress } from "./addresses.ts";
 import { type Channel, connect } from "./channels.ts";
 import { EXIT, Failure, UsageError } from "./failures.ts";

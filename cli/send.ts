@@ -3,7 +3,7 @@
  * @module
  */
 
-import { formatAddress } from "../address.ts";
+import { formatAddress } from "../src/address.ts";
 import { readAddress } from "./addresses.ts";
 import { type Channel, connect } from "./channels.ts";
 import { EXIT, Failure, UsageError } from "./failures.ts";

@@ -4,12 +4,12 @@
  */
 
 import { statSync } from "node:fs";
-import { type Address, formatAddress } from "../address.ts";
-import type { Credentials } from "../credentials.ts";
-import { UnixDatagram } from "../datagram.ts";
-import { UnixSeqpacket } from "../seqpacket.ts";
-import type { Socket } from "../socket.ts";
-import { UnixStream } from "../stream.ts";
+import { type Address, formatAddress } from "../src/address.ts";
+import type { Credentials } from "../src/credentials.ts";
+import { UnixDatagram } from "../src/datagram.ts";
+import { UnixSeqpacket } from "../src/seqpacket.ts";
+import type { Socket } from "../src/socket.ts";
+import { UnixStream } from "../src/stream.ts";
 import { SOCKET_TYPES, type SocketType } from "./arguments.ts";
 import { codeOf, EXIT, Failure, printable } from "./failures.ts";
 import { groupName, userName } from "./names.ts";

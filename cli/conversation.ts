@@ -3,7 +3,7 @@
  * @module
  */
 
-import { type Address, formatAddress } from "../address.ts";
+import { type Address, formatAddress } from "../src/address.ts";
 import type { Arrival, Channel, Service } from "./channels.ts";
 import { Failure } from "./failures.ts";
 import { inputChunks, inputLines } from "./input.ts";

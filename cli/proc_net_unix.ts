@@ -4,7 +4,7 @@
  */
 
 import { readFileSync } from "node:fs";
-import { formatAddress, pathnameAddress } from "../address.ts";
+import { formatAddress, pathnameAddress } from "../src/address.ts";
 import type { SocketType } from "./arguments.ts";
 import { codeOf, Failure } from "./failures.ts";
 

@@ -3,16 +3,16 @@
  * @module
  */
 
-import type { Address } from "../address.ts";
-import type { Credentials } from "../credentials.ts";
-import { UnixDatagram } from "../datagram.ts";
-import { UnixListener } from "../listener.ts";
-import type { ListenOptions } from "../listening.ts";
-import type { Message } from "../messages.ts";
-import type { AncillaryOptions } from "../ancillary.ts";
-import type { ReceivedMessage } from "../received_message.ts";
-import { UnixSeqpacket, UnixSeqpacketListener } from "../seqpacket.ts";
-import { UnixStream } from "../stream.ts";
+import type { Address } from "../src/address.ts";
+import type { Credentials } from "../src/credentials.ts";
+import { UnixDatagram } from "../src/datagram.ts";
+import { UnixListener } from "../src/listener.ts";
+import type { ListenOptions } from "../src/listening.ts";
+import type { Message } from "../src/messages.ts";
+import type { AncillaryOptions } from "../src/ancillary.ts";
+import type { ReceivedMessage } from "../src/received_message.ts";
+import { UnixSeqpacket, UnixSeqpacketListener } from "../src/seqpacket.ts";
+import { UnixStream } from "../src/stream.ts";
 import type { SocketType } from "./arguments.ts";
 
 /** Bytes of a stream, or a message. */

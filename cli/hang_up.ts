@@ -4,23 +4,14 @@
  * @module
  */
 
-import { native } from "../../ffi/mod.ts";
-
-// poll(2); the same on every Linux.
-const POLLHUP = 0x10;
-/** The offset of `revents` in a pollfd. */
-const REVENTS = 6;
+import { sockets } from "../ffi/mod.ts";
 
 /** Milliseconds between two looks. */
 const INTERVAL = 50;
 
 /** Whether both directions of a connection have ended. */
 export function hasHungUp({ fd }: { readonly fd: number }): boolean {
-  if (fd === -1) return true;
-  const entry = new DataView(new ArrayBuffer(8));
-  entry.setInt32(0, fd, true);
-  if (native().libc.poll(entry, 1, 0) !== 1) return false;
-  return (entry.getInt16(REVENTS, true) & POLLHUP) !== 0;
+  return fd === -1 || sockets.hasHungUp(fd);
 }
 
 /** Waits until both directions of a connection have ended, or something else did. */

@@ -3,8 +3,8 @@
  * @module
  */
 
-import { formatAddress } from "../address.ts";
-import { Fd, type OpenMode } from "../fd.ts";
+import { formatAddress } from "../src/address.ts";
+import { Fd, type OpenMode } from "../src/fd.ts";
 import { integerOf } from "./arguments.ts";
 import { type Channel, connect } from "./channels.ts";
 import { EXIT, UsageError } from "./failures.ts";

@@ -4,7 +4,7 @@
  */
 
 import process from "node:process";
-import { errnoName } from "../../ffi/mod.ts";
+import { errnoName } from "../ffi/mod.ts";
 import { codeOf, Failure } from "./failures.ts";
 
 // What fails is told by the callback, or thrown; without a listener, the event would end the process.

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { abstract, type Address, pathnameAddress } from "../address.ts";
+import { abstract, type Address, pathnameAddress } from "../src/address.ts";
 import { UsageError } from "./failures.ts";
 
 /**
