@@ -135,11 +135,11 @@ export class Transfers implements ByteEnd {
 
   /** Waits until there is a byte, or the end. A peek at a byte would move the peek offset. */
   #lookingForData(): Work<0 | null> {
-    const { fd } = this.descriptor;
+    const { descriptor } = this;
     const peek = reading(this, new Uint8Array(1), true);
     return {
       owner: this.owner,
-      attempt: () => file.bytesReadable(fd) > 0 ? 1 : peek.attempt(),
+      attempt: () => file.bytesReadable(descriptor.fd) > 0 ? 1 : peek.attempt(),
       outcome: (count) => count === 0 ? null : 0,
       fail: (negated, detail) => peek.fail(negated, detail),
     };
