@@ -3,11 +3,11 @@
  * @module
  */
 
-import { checked, errnoNumber, failure, file, native, refusal, sockets } from "../ffi/mod.ts";
-import { formatAddress, pathBytes, pathnameAddress, quote } from "./address.ts";
+import { checked, errnoNumber, failure, file, sockets } from "../ffi/mod.ts";
 import { readableOver, writableOver } from "./byte_streams.ts";
 import type { ByteCalls } from "./byte_work.ts";
 import { closeWithOwner, Descriptor } from "./descriptor.ts";
+import { openFile, type OpenMode } from "./fd_open.ts";
 import { type FdKind, type FdStatus, readStatus, sealBits, type Seals } from "./fd_status.ts";
 import { type Work, wouldBlock } from "./lane.ts";
 import { spendOrTurn } from "./reactor.ts";
@@ -22,14 +22,12 @@ import {
   checkOptions,
   checkSignal,
   checkWord,
-  ifAbsent,
   type SyncOptions,
 } from "./validate.ts";
 
-const calls: ByteCalls = { ...file, readName: "read", writeName: "write" };
+export type { OpenMode };
 
-/** How to open a file. */
-export type OpenMode = "read" | "write" | "read-write" | "append";
+const calls: ByteCalls = { ...file, readName: "read", writeName: "write" };
 
 /** The largest position in a file that a number holds exactly. */
 const LAST_POSITION = Number.MAX_SAFE_INTEGER;
@@ -143,36 +141,7 @@ export class Fd implements Disposable {
     mode: OpenMode | number = "read",
     options?: { permissions?: number | undefined },
   ): Fd {
-    if (typeof path !== "string" && !(path instanceof Uint8Array)) {
-      throw new TypeError("Cannot use this as a path: expected a string or Uint8Array");
-    }
-    if (typeof mode === "number") checkInteger(mode, "flags of open(2)", 0, 0x7fff_ffff);
-    else checkWord(mode, "a mode of opening", ["read", "write", "read-write", "append"]);
-    checkOptions(options);
-    const address = pathnameAddress(
-      typeof path === "string" ? pathBytes({ kind: "pathname", path }) : path,
-    );
-    const bytes = pathBytes(address);
-    const shown = formatAddress(address);
-    const context = { action: `Cannot open ${quote(address)}`, syscall: "open", address: shown };
-    if (bytes.length === 0 || bytes.includes(0)) {
-      throw refusal("EINVAL", { ...context, detail: "the path is empty or has a NUL" });
-    }
-    const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_APPEND, O_NONBLOCK } =
-      native().abi.constants;
-    const flags = typeof mode === "number" ? mode : {
-      "read": O_RDONLY,
-      "write": O_WRONLY | O_CREAT | O_TRUNC,
-      "read-write": O_RDWR | O_CREAT,
-      "append": O_WRONLY | O_CREAT | O_APPEND,
-    }[mode];
-    const permissions = checkInteger(
-      ifAbsent(options?.permissions, 0o666),
-      "permissions",
-      0,
-      0o7777,
-    );
-    return new Fd(checked(file.open(bytes, flags | O_NONBLOCK, permissions), context));
+    return new Fd(openFile(path, mode, options));
   }
 
   /**
