@@ -67,6 +67,7 @@ export {
 } from "./src/message_socket.ts";
 export type { ReceiveMessageRoom } from "./src/message_work.ts";
 export type { Message } from "./src/messages.ts";
+export type { Pieces } from "./src/gather.ts";
 export { ReceivedMessage } from "./src/received_message.ts";
 export { UnixSeqpacket, UnixSeqpacketListener } from "./src/seqpacket.ts";
 export { type ShutdownHow, Socket } from "./src/socket.ts";

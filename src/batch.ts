@@ -12,11 +12,11 @@ import {
   Outgoing,
   takeAncillary,
 } from "./ancillary.ts";
+import { gathered, type Pieces } from "./gather.ts";
 import { isEnd, messageAt, senderAt, timestampRoom } from "./messages.ts";
 import { ReceivedMessage } from "./received_message.ts";
 import { packPlain } from "./sockaddr_scope.ts";
-import type { Bytes } from "./transfer.ts";
-import { asBytes, checkInteger, checkOptions, ifAbsent } from "./validate.ts";
+import { checkInteger, checkOptions, ifAbsent } from "./validate.ts";
 
 /** How much room a batch has. */
 export interface BatchOptions {
@@ -114,9 +114,9 @@ export class SendBatch implements Disposable {
    * @throws {TypeError} while the batch is being sent
    * @throws {UnixSocketError} EBADF: a descriptor that is not open. EMFILE
    */
-  add(data: Bytes, to?: AddressLike, along?: Omit<AncillaryOptions, "transfer">): boolean {
+  add(data: Pieces, to?: AddressLike, along?: Omit<AncillaryOptions, "transfer">): boolean {
     this.#assertIdle();
-    const bytes = asBytes(data, "a message");
+    const bytes = gathered(data, "a message");
     if (bytes.length > this.#dataCapacity) {
       throw new RangeError(
         `Cannot add a message of ${bytes.length} bytes: the batch holds ${this.#dataCapacity}`,
@@ -353,12 +353,12 @@ function noAncillary(): Ancillary {
 }
 
 /** The messages of an array in batches as large as need be. */
-export function batchesOf(messages: readonly Bytes[]): SendBatch {
+export function batchesOf(messages: readonly Pieces[]): SendBatch {
   if (!Array.isArray(messages)) {
     throw new TypeError("Cannot send this: expected a SendBatch or an array of messages");
   }
   if (messages.length === 0) return new SendBatch({ messages: 1, size: 1 });
-  const views = messages.map((message) => asBytes(message, "a message"));
+  const views = messages.map((message) => gathered(message, "a message"));
   const total = views.reduce((sum, view) => sum + view.length, 0);
   const batch = new SendBatch({
     messages: checkInteger(messages.length, "a number of messages", 1, MOST_MESSAGES),

@@ -6,6 +6,7 @@
 import { errnoNumber, failure, sockets } from "../ffi/mod.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { FreeList } from "./free_list.ts";
+import type { Part } from "./gather.ts";
 import { type Work, YIELD } from "./lane.ts";
 
 /** The system calls of one kind of descriptor. A result below zero is a negated errno. */
@@ -52,6 +53,7 @@ const MOST_WRITES = 16;
 const reads = new FreeList(() => new Reading());
 const writes = new FreeList(() => new WritingAll());
 const NOTHING = new Uint8Array(0);
+const NO_MORE: readonly Part[] = [];
 
 /** A read of what is there, at most a whole view. */
 export function reading(end: ByteEnd, view: Uint8Array, peek: boolean): Work<number | null> {
@@ -72,11 +74,28 @@ export function writingAll(
   view: Uint8Array,
   first: FirstPart | null = null,
 ): Work<void> {
+  return writing(end, view, NO_MORE, first);
+}
+
+/** A write of all parts, one after another, none of which is empty. */
+export function writingParts(end: ByteEnd, parts: readonly Part[]): Work<void> {
+  return writing(end, NOTHING, parts, null);
+}
+
+function writing(
+  end: ByteEnd,
+  view: Uint8Array,
+  more: readonly Part[],
+  first: FirstPart | null,
+): Work<void> {
   const work = writes.take();
   work.owner = end;
   work.view = view;
   work.expected = view.byteLength;
   work.written = 0;
+  work.before = 0;
+  work.more = more;
+  work.next = 0;
   work.first = first;
   return work;
 }
@@ -114,15 +133,20 @@ class WritingAll implements Work<void> {
   owner: ByteEnd | null = null;
   view: Uint8Array = NOTHING;
   expected = 0;
+  /** How much of `view` is written, and how much was before it. */
   written = 0;
+  before = 0;
+  /** What follows, and which of it is next. */
+  more: readonly Part[] = NO_MORE;
+  next = 0;
   first: FirstPart | null = null;
 
   progress(): number {
-    return this.written;
+    return this.before + this.written;
   }
 
   attempt(): number {
-    for (let writes = 0; this.written < this.expected; writes++) {
+    for (let writes = 0; this.written < this.expected || this.#turnToNext(); writes++) {
       if (writes === MOST_WRITES) return YIELD;
       const result = this.#writePart();
       if (result < 0) return result;
@@ -135,6 +159,7 @@ class WritingAll implements Work<void> {
   outcome(): void {
     this.owner = null;
     this.view = NOTHING;
+    this.more = NO_MORE;
     this.first = null;
     writes.giveBack(this);
   }
@@ -152,9 +177,20 @@ class WritingAll implements Work<void> {
     return failure(negated, {
       action: this.first?.action ?? WRITING,
       syscall: this.first?.syscall ?? this.owner!.calls.writeName,
-      detail: late ? `after ${this.written} bytes` : detail,
-      bytesTransferred: this.written,
+      detail: late ? `after ${this.progress()} bytes` : detail,
+      bytesTransferred: this.progress(),
     });
+  }
+
+  #turnToNext(): boolean {
+    const part = this.more[this.next];
+    if (part === undefined) return false;
+    this.next++;
+    this.before += this.written;
+    this.view = part.view;
+    this.expected = part.length;
+    this.written = 0;
+    return true;
   }
 
   #writePart(): number {

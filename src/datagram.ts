@@ -10,6 +10,7 @@ import { messagesOver } from "./byte_streams.ts";
 import { Descriptor } from "./descriptor.ts";
 import { type AddressedWork, Destinations, sendBlocking } from "./destinations.ts";
 import type { Fd } from "./fd.ts";
+import { gathered, type Pieces } from "./gather.ts";
 import { type Work, wouldBlock } from "./lane.ts";
 import { type Bound, createBound, type PathOptions } from "./listening.ts";
 import {
@@ -199,8 +200,8 @@ export class UnixDatagram extends MessageSocket {
    * EPROTOTYPE: a socket of another type. EPERM: the receiver is connected to somebody else. EPIPE:
    * it has ended its reading. EAGAIN with `dontWait`. EBADF: closed, also while this waited.
    */
-  async sendTo(data: Bytes, to: AddressLike, options?: SendOptions): Promise<void> {
-    const view = asBytes(data, "a message");
+  async sendTo(data: Pieces, to: AddressLike, options?: SendOptions): Promise<void> {
+    const view = gathered(data, "a message");
     const signal = checkSignal(options);
     this.assertOpen("send", "sendto");
     const work = this.#destinations.sending(this, this.descriptor, view, to);
@@ -215,8 +216,8 @@ export class UnixDatagram extends MessageSocket {
    *
    * @throws {UnixSocketError} as `sendTo` does, and ETIMEDOUT
    */
-  sendToSync(data: Bytes, to: AddressLike, options?: SyncOptions): void {
-    const view = asBytes(data, "a message");
+  sendToSync(data: Pieces, to: AddressLike, options?: SyncOptions): void {
+    const view = gathered(data, "a message");
     const deadline = checkDeadline(options);
     this.assertOpen("send", "sendto");
     const work = this.#destinations.sending(this, this.descriptor, view, to);
@@ -229,9 +230,9 @@ export class UnixDatagram extends MessageSocket {
    *
    * @throws {UnixSocketError} as the base class and `sendTo` do
    */
-  override async sendMessage(data: Bytes, options?: SendMessageToOptions): Promise<number> {
+  override async sendMessage(data: Pieces, options?: SendMessageToOptions): Promise<number> {
     if (options?.to === undefined) return await super.sendMessage(data, options);
-    const view = asBytes(data, "a message");
+    const view = gathered(data, "a message");
     const signal = checkSignal(options);
     const work = this.#sendingMessageTo(view, options.to, new Outgoing(options));
     const result = this.#destinations.attempt(work);
@@ -246,9 +247,9 @@ export class UnixDatagram extends MessageSocket {
    *
    * @throws {UnixSocketError} as `sendMessage` does, and ETIMEDOUT
    */
-  override sendMessageSync(data: Bytes, options?: SendMessageToSyncOptions): number {
+  override sendMessageSync(data: Pieces, options?: SendMessageToSyncOptions): number {
     if (options?.to === undefined) return super.sendMessageSync(data, options);
-    const view = asBytes(data, "a message");
+    const view = gathered(data, "a message");
     const deadline = checkDeadline(options);
     const work = this.#sendingMessageTo(view, options.to, new Outgoing(options));
     sendBlocking(work, deadline);

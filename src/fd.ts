@@ -9,6 +9,7 @@ import type { ByteCalls } from "./byte_work.ts";
 import { closeWithOwner, Descriptor } from "./descriptor.ts";
 import { openFile, type OpenMode } from "./fd_open.ts";
 import { type FdKind, type FdStatus, readStatus, sealBits, type Seals } from "./fd_status.ts";
+import type { Pieces } from "./gather.ts";
 import { type Work, wouldBlock } from "./lane.ts";
 import { spendOrTurn } from "./reactor.ts";
 import { assertOpen, type Bytes, Transfers } from "./transfer.ts";
@@ -221,11 +222,12 @@ export class Fd implements Disposable {
   }
 
   /**
-   * Writes everything. Writes that overlap follow each other whole.
+   * Writes everything: one piece, or several one after another. Writes that overlap follow each other
+   * whole.
    *
    * @throws {UnixSocketError} as `write` does; `bytesTransferred` says how far it came
    */
-  writeAll(data: Bytes, options?: AsyncOptions): Promise<void> {
+  writeAll(data: Pieces, options?: AsyncOptions): Promise<void> {
     return this.#ready().writeAll(data, options);
   }
 
@@ -234,7 +236,7 @@ export class Fd implements Disposable {
    *
    * @throws {UnixSocketError} as `write` does, and ETIMEDOUT; `bytesTransferred` says how far it came
    */
-  writeAllSync(data: Bytes, options?: SyncOptions): void {
+  writeAllSync(data: Pieces, options?: SyncOptions): void {
     return this.#ready().writeAllSync(data, options);
   }
 

@@ -8,6 +8,7 @@ import type { Address } from "./address.ts";
 import { type AncillaryOptions, Outgoing } from "./ancillary.ts";
 import { batchesOf, type BatchResult, ReceiveBatch, SendBatch } from "./batch.ts";
 import type { Descriptor } from "./descriptor.ts";
+import { gathered, type Pieces } from "./gather.ts";
 import { type Work, wouldBlock, YIELD } from "./lane.ts";
 import { checkSize, type Message, receiveOne } from "./messages.ts";
 import {
@@ -21,14 +22,7 @@ import {
 import { spendOrTurn } from "./reactor.ts";
 import type { ReceivedMessage } from "./received_message.ts";
 import { Socket } from "./socket.ts";
-import type { Bytes } from "./transfer.ts";
-import {
-  asBytes,
-  type AsyncOptions,
-  checkDeadline,
-  checkSignal,
-  type SyncOptions,
-} from "./validate.ts";
+import { type AsyncOptions, checkDeadline, checkSignal, type SyncOptions } from "./validate.ts";
 
 /** Options of sending. */
 export interface SendOptions extends AsyncOptions {
@@ -77,16 +71,17 @@ export abstract class MessageSocket extends Socket {
    * Sends one message to the peer, whole or not at all (send(2), MSG_NOSIGNAL). An empty one is a
    * message too. Waits while the peer's queue, or the own buffer, is full.
    *
-   * The data must stay as they are until the promise settles.
+   * Several pieces are copied together, and make one message. The data must stay as they are until the
+   * promise settles.
    *
    * @throws {UnixSocketError} EMSGSIZE: larger than the send buffer allows. ECONNREFUSED: the peer
    * is gone; a datagram socket is then no longer connected. ENOTCONN. EPIPE. ECONNRESET. EAGAIN with
    * `dontWait`. EBADF: closed, also while this waited.
    */
-  send(data: Bytes, options?: SendOptions): Promise<void> {
+  send(data: Pieces, options?: SendOptions): Promise<void> {
     // Not async, which would allocate a frame and one more promise.
     try {
-      const view = asBytes(data, "a message");
+      const view = gathered(data, "a message");
       const signal = checkSignal(options);
       this.assertOpen("send", "send");
       const work = sending(this, this.descriptor, view);
@@ -101,8 +96,8 @@ export abstract class MessageSocket extends Socket {
    *
    * @throws {UnixSocketError} as `send` does, and ETIMEDOUT
    */
-  sendSync(data: Bytes, options?: SyncOptions): void {
-    const view = asBytes(data, "a message");
+  sendSync(data: Pieces, options?: SyncOptions): void {
+    const view = gathered(data, "a message");
     const deadline = checkDeadline(options);
     this.assertOpen("send", "send");
     this.descriptor.writing.runSync(sending(this, this.descriptor, view), deadline);
@@ -122,8 +117,8 @@ export abstract class MessageSocket extends Socket {
    * no such process. EINVAL: a descriptor that cannot be sent, of io_uring. ETOOMANYREFS: too many are
    * under way, unread. EMFILE: no duplicate could be made.
    */
-  async sendMessage(data: Bytes, options?: SendMessageOptions): Promise<number> {
-    const view = asBytes(data, "a message");
+  async sendMessage(data: Pieces, options?: SendMessageOptions): Promise<number> {
+    const view = gathered(data, "a message");
     const signal = checkSignal(options);
     const work = this.#sendingMessage(view, new Outgoing(options));
     await (options?.dontWait ? this.#once(work) : this.descriptor.writing.run(work, signal));
@@ -135,8 +130,8 @@ export abstract class MessageSocket extends Socket {
    *
    * @throws {UnixSocketError} as `sendMessage` does, and ETIMEDOUT
    */
-  sendMessageSync(data: Bytes, options?: SendMessageSyncOptions): number {
-    const view = asBytes(data, "a message");
+  sendMessageSync(data: Pieces, options?: SendMessageSyncOptions): number {
+    const view = gathered(data, "a message");
     const deadline = checkDeadline(options);
     const work = this.#sendingMessage(view, new Outgoing(options));
     this.descriptor.writing.runSync(work, deadline);
@@ -153,7 +148,7 @@ export abstract class MessageSocket extends Socket {
    * @throws {UnixSocketError} as `send` does for the first message
    */
   async sendMany(
-    messages: SendBatch | readonly Bytes[],
+    messages: SendBatch | readonly Pieces[],
     options?: SendOptions,
   ): Promise<BatchResult> {
     const signal = checkSignal(options);
@@ -178,7 +173,7 @@ export abstract class MessageSocket extends Socket {
    *
    * @throws {UnixSocketError} as `sendMany` does, and ETIMEDOUT, when nothing was sent
    */
-  sendManySync(messages: SendBatch | readonly Bytes[], options?: SyncOptions): BatchResult {
+  sendManySync(messages: SendBatch | readonly Pieces[], options?: SyncOptions): BatchResult {
     const deadline = checkDeadline(options);
     const batch = messages instanceof SendBatch ? messages : batchesOf(messages);
     const work = this.#sendingMany(batch);

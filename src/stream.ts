@@ -11,13 +11,13 @@ import type { ByteCalls } from "./byte_work.ts";
 import { connectAsync, connectBlocking, type Connected } from "./connecting.ts";
 import { Descriptor } from "./descriptor.ts";
 import type { Fd } from "./fd.ts";
+import { gathered, type Pieces } from "./gather.ts";
 import type { ReceiveMessageOptions, ReceiveMessageSyncOptions } from "./message_socket.ts";
 import { type ReceiveMessageRoom, streamReceiving, streamSending } from "./message_work.ts";
 import type { ReceivedMessage } from "./received_message.ts";
 import { adoptSocket, Socket } from "./socket.ts";
 import { type Bytes, Transfers } from "./transfer.ts";
 import {
-  asBytes,
   type AsyncOptions,
   checkDeadline,
   checkInteger,
@@ -251,11 +251,25 @@ export class UnixStream extends Socket {
   /**
    * Writes everything. The bytes of writes that overlap never mix: each goes out whole.
    *
+   * Several pieces go out one after another with few calls, as writev(2) would write them, however many
+   * there are: small ones are copied together at once, large ones stay where they are, and must stay as
+   * they are until the promise settles.
+   *
    * After an abort a part may have been sent; {@linkcode bytesWritten} tells how much.
    *
    * @throws {UnixSocketError} as `write` does; `bytesTransferred` says how far it came
+   *
+   * @example A header and a body
+   * ```ts
+   * import { UnixStream } from "@afunix/afunix";
+   *
+   * using stream = await UnixStream.connect("/run/service.sock");
+   * const body = new TextEncoder().encode("hello");
+   * const header = new Uint32Array([body.length]);
+   * await stream.writeAll([header, body]);
+   * ```
    */
-  writeAll(data: Bytes, options?: AsyncOptions): Promise<void> {
+  writeAll(data: Pieces, options?: AsyncOptions): Promise<void> {
     return this.#transfers.writeAll(data, options);
   }
 
@@ -264,7 +278,7 @@ export class UnixStream extends Socket {
    *
    * @throws {UnixSocketError} as `write` does, and ETIMEDOUT; `bytesTransferred` says how far it came
    */
-  writeAllSync(data: Bytes, options?: SyncOptions): void {
+  writeAllSync(data: Pieces, options?: SyncOptions): void {
     return this.#transfers.writeAllSync(data, options);
   }
 
@@ -293,8 +307,8 @@ export class UnixStream extends Socket {
    * await stream.sendMessage(new TextEncoder().encode("hostname\n"), { fds: [file] });
    * ```
    */
-  async sendMessage(data: Bytes, options?: StreamMessageOptions): Promise<number> {
-    const view = asBytes(data, "a message");
+  async sendMessage(data: Pieces, options?: StreamMessageOptions): Promise<number> {
+    const view = gathered(data, "a message");
     const { byteLength } = view;
     const signal = checkSignal(options);
     await this.descriptor.writing.run(this.#sendingMessage(view, options), signal);
@@ -306,8 +320,8 @@ export class UnixStream extends Socket {
    *
    * @throws {UnixSocketError} as `sendMessage` does, and ETIMEDOUT
    */
-  sendMessageSync(data: Bytes, options?: StreamMessageSyncOptions): number {
-    const view = asBytes(data, "a message");
+  sendMessageSync(data: Pieces, options?: StreamMessageSyncOptions): number {
+    const view = gathered(data, "a message");
     const { byteLength } = view;
     const deadline = checkDeadline(options);
     this.descriptor.writing.runSync(this.#sendingMessage(view, options), deadline);

@@ -14,8 +14,10 @@ import {
   reading,
   WRITING,
   writingAll,
+  writingParts,
 } from "./byte_work.ts";
 import type { Descriptor } from "./descriptor.ts";
+import { gatheredParts, type Pieces } from "./gather.ts";
 import type { Work } from "./lane.ts";
 import {
   asBytes,
@@ -90,22 +92,27 @@ export class Transfers implements ByteEnd {
     return this.descriptor.writing.runSync(this.#writing(view), deadline);
   }
 
-  writeAll(data: Bytes, options: AsyncOptions | undefined): Promise<void> {
+  writeAll(data: Pieces, options: AsyncOptions | undefined): Promise<void> {
     try {
-      const view = asBytes(data, WRITE_SOURCE);
+      const work = this.#writingAll(data);
       const signal = checkSignal(options);
       assertOpen(this.descriptor, WRITING, this.calls.writeName);
-      return this.descriptor.writing.run(writingAll(this, view), signal);
+      return this.descriptor.writing.run(work, signal);
     } catch (error) {
       return Promise.reject(error);
     }
   }
 
-  writeAllSync(data: Bytes, options: SyncOptions | undefined): void {
-    const view = asBytes(data, WRITE_SOURCE);
+  writeAllSync(data: Pieces, options: SyncOptions | undefined): void {
+    const work = this.#writingAll(data);
     const deadline = checkDeadline(options);
     assertOpen(this.descriptor, WRITING, this.calls.writeName);
-    this.descriptor.writing.runSync(writingAll(this, view), deadline);
+    this.descriptor.writing.runSync(work, deadline);
+  }
+
+  #writingAll(data: Pieces): Work<void> {
+    if (!Array.isArray(data)) return writingAll(this, asBytes(data, WRITE_SOURCE));
+    return writingParts(this, gatheredParts(data, WRITE_SOURCE));
   }
 
   /** A write of all of it, whose first part goes another way. */
