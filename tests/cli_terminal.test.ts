@@ -173,14 +173,14 @@ test(
 );
 
 test("cli/bin.ts runs the command line on this runtime", async () => {
-  const bin = join(ROOT, "src", "cli", "bin.ts");
+  const bin = join(ROOT, "cli", "bin.ts");
   const finished = await run([...commandFor(RUNTIME, bin), "send", "missing", "x"]);
   assertEquals([finished.code, finished.stderr], [1, 'Cannot connect to "missing": ENOENT\n']);
 });
 
 test("cli/bin.ts starts a Node.js without node:ffi again, in the same process", async () => {
   await withTempSocketPath(async (path) => {
-    const bin = join(ROOT, "src", "cli", "bin.ts");
+    const bin = join(ROOT, "cli", "bin.ts");
     const node = join(ROOT, "node_modules", ".bin", "node");
     await using server = new TestProcess(
       [node, "--no-experimental-ffi", bin, "echo", "-v", path],
