@@ -19,8 +19,15 @@ interface Program {
 
 const TEXTS = [
   "README.md",
-  ...readdirSync(join(ROOT, "docs", "guides")).sort().map((name) => `docs/guides/${name}`),
+  ...readdirSync(join(ROOT, "docs", "guides")).sort()
+    // It has commands and no programs: docs_commands.test.ts runs those.
+    .filter((name) => name !== "command-line.md")
+    .map((name) => `docs/guides/${name}`),
 ];
+
+/** As the guide to systemd has them. */
+const MANAGER_VARIABLES =
+  "LISTEN_PID,LISTEN_FDS,LISTEN_FDNAMES,NOTIFY_SOCKET,WATCHDOG_USEC,WATCHDOG_PID";
 
 /** What follows `"afunix` in an import, and the entry point that it stands for. */
 const entries = Object.entries(
@@ -77,13 +84,17 @@ async function withSurroundings(
   assertEquals(new TextDecoder().decode(data), "requests:1|c");
 }
 
+/** What Deno has to permit besides FFI, by what is in a program. */
+const PERMISSIONS: readonly [RegExp, ...string[]][] = [
+  [/"(node:child_process|afunix\/process)"/, "--allow-run", "--allow-env"],
+  [/"afunix\/systemd"/, `--allow-env=${MANAGER_VARIABLES}`],
+  [/getuid/, "--allow-sys=uid"],
+];
+
 /** The command of a program: with no permission but FFI's, unless it uses more. */
 function command(script: string, source: string): string[] {
   const flags = RUNTIME === "deno"
-    ? [
-      ...(source.includes("node:child_process") ? ["--allow-run", "--allow-env"] : []),
-      ...(source.includes("getuid") ? ["--allow-sys=uid"] : []),
-    ]
+    ? PERMISSIONS.flatMap(([what, ...flags]) => what.test(source) ? flags : [])
     : [];
   return commandFor(RUNTIME, script, { allowAll: false, flags });
 }
@@ -142,11 +153,12 @@ for (const text of TEXTS) {
 
   for (const [i, program] of all.entries()) {
     const { source, chapter, file, reason } = program;
+    const others = all.filter((other) => other !== program && other.chapter === chapter);
     const title = `${text}: program ${i + 1}, of ${chapter}`;
     if (reason !== undefined) {
       test(`${title}, is not run: ${reason}`, () => assert(reason.length > 10));
     } else if (file === "server.ts") {
-      const client = all.find((other) => other.chapter === chapter && other.file === "client.ts");
+      const client = others.find((other) => other.file === "client.ts");
       test(`${title}, serves the client beside it`, async () => {
         await withTempDir((directory) =>
           withServer(program, directory, async (server) => {
@@ -158,7 +170,11 @@ for (const text of TEXTS) {
       });
     } else if (file === "client.ts") {
       test(`${title}, has a server beside it`, () => {
-        assert(all.some((other) => other.chapter === chapter && other.file === "server.ts"));
+        assert(others.some((other) => other.file === "server.ts"));
+      });
+    } else if (file !== undefined && others.some((other) => other.source.includes(`"${file}"`))) {
+      test(`${title}, is started by the one beside it`, () => {
+        assert(others.some((other) => other.source.includes("spawnScript")));
       });
     } else if (/await \(const \w+ of listener\)/.test(source)) {
       const name = /listen\("\\0([\w-]+)"/.exec(source)?.[1];
@@ -179,7 +195,13 @@ for (const text of TEXTS) {
       });
     } else {
       test(`${title}, runs${expectedOutput(source) ? " and prints what it says" : ""}`, async () => {
-        await withTempDir((directory) => runWhole(program, directory));
+        await withTempDir((directory) => {
+          for (const other of others) {
+            if (other.file === undefined) continue;
+            writeFileSync(join(directory, other.file), adapt(other.source, directory));
+          }
+          return runWhole(program, directory);
+        });
       });
     }
   }

@@ -24,7 +24,13 @@ const READING_ORDER = [
   "datagrams",
   "descriptors",
   "credentials",
+  "http",
+  "framing",
+  "processes",
+  "shared-memory",
   "hot-restart",
+  "systemd",
+  "command-line",
   "security",
   "platforms",
 ];

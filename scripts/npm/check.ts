@@ -15,17 +15,18 @@ import { join } from "node:path";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
 import { configuration, type Entry, OUT, ROOT } from "./project.ts";
+import { followQuickStart } from "./quick_start.ts";
 
 /** What may be in it. */
 const LIBRARY =
   /^(package\.json|README\.md|CHANGELOG\.md|LICENSE|\w+\.js(\.map)?|shared\/\w+\.js(\.map)?|bin\/afunix\.js(\.map)?|types\/(\w+\/)*\w+\.d\.ts)$/;
 
-/** What is wrong with it; empty where nothing is. */
-export async function check(entries: readonly Entry[]): Promise<string[]> {
-  const findings = [...foreignFiles(), ...await lint()];
+/** What is wrong with it and its archive; empty where nothing is. */
+export async function check(entries: readonly Entry[], archive: string): Promise<string[]> {
+  const findings = [...foreignFiles(), ...await lint(), ...await followQuickStart(archive)];
   const project = mkdtempSync(join(tmpdir(), "afunix-user-"));
   try {
-    install(project);
+    install(project, archive);
     findings.push(
       ...checkTypes(project, entries),
       ...runSmokeTest(project),
@@ -50,11 +51,15 @@ async function lint(): Promise<string[]> {
   return messages.map((message) => `publint: ${formatMessage(message, pkg, { color: false })}`);
 }
 
+/** Packs it; the archive's path. */
+export function pack(): string {
+  const args = ["pack", OUT, "--silent", "--pack-destination", ROOT];
+  return join(ROOT, expect("npm", args, ROOT).trim());
+}
+
 /** Installs the packed package into an empty project, as its users do. */
-function install(project: string): void {
-  const packed = expect("npm", ["pack", OUT, "--silent", "--pack-destination", project], project);
+function install(project: string, archive: string): void {
   writeFileSync(join(project, "package.json"), '{ "type": "module", "private": true }\n');
-  const archive = join(project, packed.trim());
   expect("npm", ["install", archive, "--offline", "--silent", "--no-audit", "--no-fund"], project);
 }
 

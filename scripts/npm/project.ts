@@ -15,8 +15,11 @@ export interface Entry {
 }
 
 interface Configuration {
+  /** The name on JSR. */
+  name: string;
   exports: Record<string, string>;
   version: string;
+  publish: { include: string[] };
 }
 
 export function configuration(): Configuration {
