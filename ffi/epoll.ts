@@ -5,37 +5,13 @@
 
 import { again, checked, negatedErrno } from "./call.ts";
 import { native } from "./native.ts";
+import { FOR_READING, FOR_WRITING, type Poller } from "./poller.ts";
 import { putField } from "./struct.ts";
 
 /** How many events one look takes at most. */
 const MOST_EVENTS = 256;
 
-/** What a descriptor is in a set for: reading, writing, or the sum for both. */
-export const FOR_READING = 1;
-export const FOR_WRITING = 2;
-
-/** Told which registration is ready for what. */
-export type ReadyVisitor = (token: number, readable: boolean, writable: boolean) => void;
-
-/** Which descriptors of a set are ready. */
-export interface Poller {
-  /** The set's own descriptor, readable while events wait. */
-  readonly fd: number;
-  /**
-   * Adds a descriptor under a token; 0, or a negated errno (EPERM: cannot be polled). `interest` says
-   * for what: every event that nobody waits for wakes the thread for nothing.
-   */
-  add(fd: number, token: number, interest: number): number;
-  /** Changes what a descriptor is in the set for, and reports what is ready then; 0, or an errno. */
-  change(fd: number, token: number, interest: number): number;
-  /** Takes a descriptor out. To be called before it is closed: a duplicate would keep it in. */
-  remove(fd: number): void;
-  /** Reports what is ready now, without blocking, or a part of it; how much that was. */
-  collect(visit: ReadyVisitor): number;
-  /** Gives the set up. */
-  close(): void;
-}
-
+/** A new epoll set. */
 export function createEpoll(): Poller {
   const { libc, abi } = native();
   const linux = abi.linux!;
@@ -77,6 +53,7 @@ export function createEpoll(): Poller {
 
   return {
     fd,
+    syscall: "epoll_ctl",
 
     add(target, token, interest) {
       describe(token, interest);

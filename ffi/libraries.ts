@@ -1,12 +1,24 @@
 /**
- * Finding libc: the names it goes by, and what to say when none opens.
+ * Finding libc, and binding its functions: the names it goes by, what not every one has, and what to
+ * say when none opens.
  * @module
  */
 
 import type { Abi } from "./abi/mod.ts";
 import { UnixSocketError } from "./errors.ts";
+import {
+  type Libc,
+  linkName,
+  onTheStack,
+  type Signature,
+  type SymbolName,
+  symbolTables,
+} from "./symbols.ts";
 
-/** The C library's file names: glibc first, then musl, which is named after the architecture. */
+/**
+ * The C library's file names: glibc first, then musl, which is named after the architecture. A name
+ * does not tell which it is: musl opens itself under that of glibc, too.
+ */
 export function libcNames(abi: Abi): string[] {
   if (abi.os === "darwin") return ["libSystem.B.dylib"];
   return ["libc.so.6", `libc.musl-${abi.arch}.so.1`, `ld-musl-${abi.arch}.so.1`];
@@ -39,4 +51,55 @@ function isPermissionError(error: unknown): boolean {
   const code = (error as { code?: unknown }).code;
   return error.name === "NotCapable" || error.name === "PermissionDenied" ||
     code === "ERR_ACCESS_DENIED";
+}
+
+type Call = (...args: unknown[]) => unknown;
+
+/** How a runtime opens a library. `T` is its own description of a function. */
+export interface Binder<T> {
+  describe(signature: Signature): T;
+  open(name: string, table: Record<string, T>): Record<string, Call>;
+  /** The address in a result of the type `pointer`; 0 for NULL. */
+  address(result: unknown): number;
+}
+
+/** Binds libc: all functions of the first table that one of its names has. */
+export function bindLibc<T>(abi: Abi, binder: Binder<T>): Libc {
+  const tables = symbolTables(abi.os);
+  const last = tables.pop()!;
+  for (const table of tables) {
+    try {
+      return bindTable(abi, binder, table);
+    } catch (error) {
+      // Without one of the functions: the next table has another in its place.
+      if (isPermissionError(error)) throw error;
+    }
+  }
+  return bindTable(abi, binder, last);
+}
+
+function bindTable<T>(
+  abi: Abi,
+  { describe, open, address }: Binder<T>,
+  wanted: ReadonlyMap<SymbolName, Signature>,
+): Libc {
+  const onStack = abi.os === "darwin" && abi.arch === "aarch64";
+  const table: Record<string, T> = {};
+  for (const [name, signature] of wanted) {
+    table[linkName(name, abi)] = describe(onStack ? onTheStack(signature) : signature);
+  }
+  const opened = openFirst(libcNames(abi), (name) => open(name, table));
+  const bound: Record<string, Call> = {};
+  for (const [name, { result, variadicAfter }] of wanted) {
+    const call = opened[linkName(name, abi)]!;
+    if (result === "pointer") bound[name] = (...args) => address(call(...args));
+    else bound[name] = onStack && variadicAfter !== undefined ? fillRegisters(call) : call;
+  }
+  // The copy is what engines keep in their fast form; one that grew name by name is a slow dictionary.
+  return { ...bound } as unknown as Libc;
+}
+
+/** Three arguments, the third of them after the `...`: see {@linkcode onTheStack}. */
+function fillRegisters(call: Call): Call {
+  return (first, second, third) => call(first, second, 0, 0, 0, 0, 0, 0, third);
 }

@@ -3,13 +3,10 @@ import { join } from "@std/path";
 import { readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
-import { type Abi, abiFor, type Layout } from "../ffi/abi/mod.ts";
-import { kernelLayouts } from "../ffi/abi/linux.ts";
+import { type Abi, abiFor } from "../ffi/abi/mod.ts";
 import { native } from "../ffi/mod.ts";
-import { runC } from "./support/c_program.ts";
+import { askCompiler, flatten, layoutsOf, type Values } from "./support/c_values.ts";
 import { ROOT, unlessProgram } from "./support/mod.ts";
-
-type Values = Record<string, number>;
 
 /** The C library's headers as a compiler reads them; null where they do not define a name. */
 type Fixture = Record<string, number | null>;
@@ -63,9 +60,6 @@ const ELSEWHERE: Values = {
   IORING_OP_POLL_ADD: 6,
   IORING_OP_WRITE: 23,
   IOSQE_IO_LINK: 4,
-  LOCK_EX: 2,
-  LOCK_NB: 4,
-  LOCK_UN: 8,
   MAP_ANONYMOUS: 0x20,
   MAP_FIXED: 0x10,
   MAP_NORESERVE: 0x4000,
@@ -74,11 +68,18 @@ const ELSEWHERE: Values = {
   MAP_SHARED: 1,
   PROT_READ: 1,
   PROT_WRITE: 2,
+  SIOCUNIXFILE: 0x89e0,
   STATX_BASIC_STATS: 0x7ff,
 };
 
 /** The same of every system. */
-const EVERYWHERE: Values = { S_IFBLK: 0o60000 };
+const EVERYWHERE: Values = { LOCK_EX: 2, LOCK_NB: 4, LOCK_UN: 8, S_IFBLK: 0o60000 };
+
+/** Constants of macOS that its fixtures do not have. */
+const DARWIN_ELSEWHERE: Values = { F_FULLFSYNC: 51 };
+
+/** Members whose names in C differ, so that the fixtures, of other names, do not have them. */
+const TIMES: Record<string, number> = { linux: 88, darwin: 48 };
 
 /** Second names of a number, which the errno tables leave out on purpose. */
 const ALIASES: Record<Abi["os"], Values> = {
@@ -99,23 +100,6 @@ function target({ os, arch }: Target): Abi {
   const abi = abiFor(os, arch);
   assert(abi !== null);
   return abi;
-}
-
-/** A layout under the names of the fixtures. */
-function flatten(struct: string, layout: Layout<string>): Values {
-  const flat: Values = { [`sizeof(${struct})`]: layout.size };
-  for (const [field, [offset, width]] of Object.entries(layout.fields)) {
-    flat[`${struct}.${field}@`] = offset;
-    flat[`${struct}.${field}#`] = width;
-  }
-  return flat;
-}
-
-/** Those of a target's layouts that exist there. */
-function layoutsOf(abi: Abi): [string, Layout<string>][] {
-  return Object.entries(abi.layouts).filter((entry): entry is [string, Layout<string>] =>
-    entry[1] !== null
-  );
 }
 
 /** Splits a table into what the fixture knows and what it does not. */
@@ -144,12 +128,13 @@ for (const one of TARGETS) {
 
   test(`abiFor("${os}", "${arch}") has the constants of ${name}, and names those it lacks`, () => {
     const abi = target(one);
-    const constants = { ...abi.constants, ...abi.linux };
+    const constants = { ...abi.constants, ...abi.linux, ...abi.darwin };
     const { differing, unknown } = compare(constants, readFixture(name));
     const { SOMAXCONN } = abi.constants;
     const musl = [`SOMAXCONN: ${SOMAXCONN}, in C ${MUSL.SOMAXCONN}`];
     assertEquals(differing, name.includes("musl") ? musl : []);
-    const expected = { ...EVERYWHERE, ...(os === "linux" ? { ...TOO_NEW, ...ELSEWHERE } : {}) };
+    const own = os === "linux" ? { ...TOO_NEW, ...ELSEWHERE } : DARWIN_ELSEWHERE;
+    const expected = { ...EVERYWHERE, ...own };
     assertEquals(sorted(unknown), sorted(expected));
   });
 
@@ -176,7 +161,14 @@ for (const one of TARGETS) {
         .filter((key) => name.includes("musl") && key in PADDED_BY_MUSL)
         .map((key) => `${key}: 8, in C ${PADDED_BY_MUSL[key]}`);
       const compared = compare(ours, fixture);
-      assertEquals(compared, { differing: musl, unknown: {} }, struct);
+      const at = TIMES[os]!;
+      const times: Values = struct !== "stat" ? {} : {
+        "stat.st_mtim.tv_sec@": at,
+        "stat.st_mtim.tv_sec#": 8,
+        "stat.st_mtim.tv_nsec@": at + 8,
+        "stat.st_mtim.tv_nsec#": 8,
+      };
+      assertEquals(compared, { differing: musl, unknown: times }, struct);
     }
     for (const [struct, layout] of Object.entries(abi.layouts)) {
       // Null here means that there is no such struct there.
@@ -221,9 +213,9 @@ test("abiFor() has the system call numbers of each Linux architecture", () => {
     pidfd_send_signal: 424,
     pidfd_open: 434,
   };
-  const x64 = { io_setup: 206, io_submit: 209, clock_gettime: 228, ...same };
+  const x64 = { sendmsg: 46, io_setup: 206, io_submit: 209, clock_gettime: 228, ...same };
   assertEquals(abiFor("linux", "x86_64")!.syscalls, x64);
-  const aarch64 = { io_setup: 0, io_submit: 2, clock_gettime: 113, ...same };
+  const aarch64 = { sendmsg: 211, io_setup: 0, io_submit: 2, clock_gettime: 113, ...same };
   assertEquals(abiFor("linux", "aarch64")!.syscalls, aarch64);
   assertEquals(abiFor("darwin", "aarch64")!.syscalls, null);
 });
@@ -253,99 +245,16 @@ test("native().abi is the target of this machine", () => {
   assertEquals(native().abi, abiFor(process.platform, process.arch));
 });
 
-/** Constants that are no macros, and structs, by what tells that their header is there. */
-const enumerators: Record<string, string> = {
-  IOCB_CMD_POLL: "HAVE_AIO_ABI",
-  IORING_OP_POLL_ADD: "HAVE_IO_URING",
-  IORING_OP_WRITE: "HAVE_IO_URING",
-};
-const ownHeader: Record<string, string> = {
-  iocb: "HAVE_AIO_ABI",
-  io_uring_params: "HAVE_IO_URING",
-  io_uring_sqe: "HAVE_IO_URING",
-};
-
-/** A program that prints each name with its value, where the headers of this machine have it. */
-function valuesProgram(names: readonly string[], structs: Record<string, Layout<string>>): string {
-  const lines = names.flatMap((name) => [
-    name in enumerators ? `#if ${enumerators[name]}` : `#ifdef ${name}`,
-    `  printf("${name} %lld\\n", (long long) (${name}));`,
-    "#endif",
-  ]);
-  for (const [struct, { fields }] of Object.entries(structs)) {
-    const guard = ownHeader[struct];
-    if (guard !== undefined) lines.push(`#if ${guard}`);
-    const show = (name: string, value: string) =>
-      lines.push(`  printf("${name} %lld\\n", (long long) (${value}));`);
-    show(`sizeof(${struct})`, `sizeof(struct ${struct})`);
-    for (const field of Object.keys(fields)) {
-      const member = `((struct ${struct} *) 0)->${field}`;
-      show(`${struct}.${field}@`, `__builtin_offsetof(struct ${struct}, ${field})`);
-      show(`${struct}.${field}#`, `sizeof(${member})`);
-    }
-    if (guard !== undefined) lines.push("#endif");
-  }
-  return `
-    #define _GNU_SOURCE
-    #include <errno.h>
-    #include <fcntl.h>
-    #include <poll.h>
-    #include <stdio.h>
-    #include <sys/epoll.h>
-    #include <sys/eventfd.h>
-    #include <sys/file.h>
-    #include <sys/ioctl.h>
-    #include <sys/mman.h>
-    #include <sys/socket.h>
-    #include <sys/stat.h>
-    #include <sys/syscall.h>
-    #include <sys/un.h>
-    #include <unistd.h>
-    #if __has_include(<linux/sockios.h>)
-    #include <linux/sockios.h>
-    #endif
-    #if __has_include(<linux/aio_abi.h>)
-    #include <linux/aio_abi.h>
-    #define HAVE_AIO_ABI 1
-    #endif
-    #if __has_include(<linux/io_uring.h>)
-    #include <linux/io_uring.h>
-    #define HAVE_IO_URING 1
-    #endif
-    int main(void) {
-      ${lines.join("\n")}
-    #ifdef __GLIBC__
-      printf("glibc 1\\n");
-    #endif
-      return 0;
-    }`;
-}
-
 test(
   "abiFor() agrees with this machine's C compiler on every constant, errno, struct and number",
   { skip: process.platform === "linux" ? unlessProgram("cc") : "needs Linux headers" },
   async () => {
     const abi = native().abi;
-    const structs = Object.fromEntries([...layoutsOf(abi), ...Object.entries(kernelLayouts)]);
-    const ours: Values = { ...abi.constants, ...abi.linux, ...abi.errno };
-    for (const [name, number] of Object.entries(abi.syscalls!)) ours[`SYS_${name}`] = number;
-    const names = Object.keys(ours);
-    for (const [struct, layout] of Object.entries(structs)) {
-      Object.assign(ours, flatten(struct, layout));
-    }
-
-    const told: Values = {};
-    for (const line of (await runC(valuesProgram(names, structs))).trim().split("\n")) {
-      const [name, value] = line.split(/ (?=-?\d+$)/);
-      told[name!] = Number(value);
-    }
+    const { ours, told } = await askCompiler(abi);
     if (!("glibc" in told)) {
       assertEquals(told.SOMAXCONN, MUSL.SOMAXCONN);
       for (const name of ["SOMAXCONN", ...Object.keys(PADDED_BY_MUSL)]) delete ours[name];
     }
-    // The sign of a constant of 32 bits is a matter of its type in C.
-    if (told.EPOLLET !== undefined) told.EPOLLET |= 0;
-
     const { differing, unknown } = compare(ours, told);
     assertEquals(differing, []);
     const silent = Object.keys(unknown).filter((name) => !(name in TOO_NEW));

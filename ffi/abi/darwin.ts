@@ -65,7 +65,35 @@ export const darwinConstants: CommonConstants = {
   S_IFBLK: 24576,
   S_IFIFO: 4096,
   S_IFLNK: 40960,
+  // sys/file.h
+  LOCK_EX: 2,
+  LOCK_NB: 4,
+  LOCK_UN: 8,
 };
+
+/** What only macOS has. */
+// deno-fmt-ignore
+export const darwinOnly = {
+  SOL_LOCAL: 0,
+  LOCAL_PEERCRED: 1,
+  LOCAL_PEERPID: 2,
+  LOCAL_PEERTOKEN: 6,
+  XUCRED_VERSION: 0,
+  SO_NOSIGPIPE: 4130,
+  SO_NREAD: 4128,
+  SO_NWRITE: 4132,
+  TIOCOUTQ: 1074033779,
+  EVFILT_READ: -1,
+  EVFILT_WRITE: -2,
+  EV_ADD: 1,
+  EV_DELETE: 2,
+  EV_CLEAR: 32,
+  EV_RECEIPT: 64,
+  EV_EOF: 32768,
+  EV_ERROR: 16384,
+  // sys/fcntl.h
+  F_FULLFSYNC: 51,
+} as const;
 
 /** Darwin's kernel takes a sockaddr_un of up to SOCK_MAXADDRLEN (255) bytes, so 253 bytes of path. */
 export const darwinLayouts: Layouts = {
@@ -92,6 +120,22 @@ export const darwinLayouts: Layouts = {
   mmsghdr: null,
   epoll_event: null,
   ucred: null,
+  kevent: {
+    size: 32,
+    fields: {
+      ident: [0, 8],
+      filter: [8, 2],
+      flags: [10, 2],
+      fflags: [12, 4],
+      data: [16, 8],
+      udata: [24, 8],
+    },
+  },
+  xucred: {
+    size: 76,
+    fields: { cr_version: [0, 4], cr_uid: [4, 4], cr_ngroups: [8, 2], cr_groups: [12, 64] },
+  },
+  audit_token_t: { size: 32, fields: { val: [0, 32] } },
   stat: {
     size: 144,
     fields: {
@@ -102,6 +146,8 @@ export const darwinLayouts: Layouts = {
       st_uid: [16, 4],
       st_gid: [20, 4],
       st_size: [96, 8],
+      "st_mtim.tv_sec": [48, 8],
+      "st_mtim.tv_nsec": [56, 8],
     },
   },
 };

@@ -61,6 +61,10 @@ export const linuxCommon = {
   S_IFBLK: 24576,
   S_IFIFO: 4096,
   S_IFLNK: 40960,
+  // sys/file.h
+  LOCK_EX: 2,
+  LOCK_NB: 4,
+  LOCK_UN: 8,
 } as const;
 
 /** What only Linux has. */
@@ -106,10 +110,8 @@ export const linuxOnly = {
   SO_PASSRIGHTS: 83,
   SCM_SECURITY: 3,
   SCM_PIDFD: 4,
-  // sys/file.h
-  LOCK_EX: 2,
-  LOCK_NB: 4,
-  LOCK_UN: 8,
+  // linux/un.h
+  SIOCUNIXFILE: 35296,
   // linux/stat.h
   STATX_BASIC_STATS: 0x7ff,
   // sys/mman.h
@@ -169,6 +171,9 @@ export const linuxLayouts = {
   },
   cmsghdr: { size: 16, fields: { cmsg_len: [0, 8], cmsg_level: [8, 4], cmsg_type: [12, 4] } },
   mmsghdr: { size: 64, fields: { msg_hdr: [0, 56], msg_len: [56, 4] } },
+  kevent: null,
+  xucred: null,
+  audit_token_t: null,
   ucred: { size: 12, fields: { pid: [0, 4], uid: [4, 4], gid: [8, 4] } },
 } as const;
 

@@ -21,11 +21,13 @@ export const layouts: Layouts = {
       st_uid: [24, 4],
       st_gid: [28, 4],
       st_size: [48, 8],
+      "st_mtim.tv_sec": [88, 8],
+      "st_mtim.tv_nsec": [96, 8],
     },
   },
 };
 
-/** Numbers for `syscall(2)`, where libc has no function of that name. */
+/** Numbers for `syscall(2)`, where libc has no function of that name, or one that takes less. */
 export const syscalls = {
   io_setup: 0,
   io_submit: 2,
@@ -34,4 +36,5 @@ export const syscalls = {
   clock_gettime: 113,
   pidfd_send_signal: 424,
   pidfd_open: 434,
+  sendmsg: 211,
 } as const;

@@ -22,11 +22,13 @@ export const layouts: Layouts = {
       st_uid: [28, 4],
       st_gid: [32, 4],
       st_size: [48, 8],
+      "st_mtim.tv_sec": [88, 8],
+      "st_mtim.tv_nsec": [96, 8],
     },
   },
 };
 
-/** Numbers for `syscall(2)`, where libc has no function of that name. */
+/** Numbers for `syscall(2)`, where libc has no function of that name, or one that takes less. */
 export const syscalls = {
   io_setup: 206,
   io_submit: 209,
@@ -35,4 +37,5 @@ export const syscalls = {
   clock_gettime: 228,
   pidfd_send_signal: 424,
   pidfd_open: 434,
+  sendmsg: 46,
 } as const;

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { darwinConstants, darwinLayouts } from "./darwin.ts";
+import { darwinConstants, darwinLayouts, darwinOnly } from "./darwin.ts";
 import { darwinErrno, linuxErrno } from "./errno.ts";
 import { linuxCommon, linuxOnly } from "./linux.ts";
 import * as linuxAarch64 from "./linux_aarch64.ts";
@@ -46,8 +46,20 @@ export interface Layouts {
   >;
   readonly cmsghdr: Layout<"cmsg_len" | "cmsg_level" | "cmsg_type">;
   readonly mmsghdr: Layout<"msg_hdr" | "msg_len"> | null;
+  readonly kevent: Layout<"ident" | "filter" | "flags" | "fflags" | "data" | "udata"> | null;
+  readonly xucred: Layout<"cr_version" | "cr_uid" | "cr_ngroups" | "cr_groups"> | null;
+  readonly audit_token_t: Layout<"val"> | null;
+  /** `st_mtim` is `st_mtimespec` on macOS. */
   readonly stat: Layout<
-    "st_dev" | "st_ino" | "st_mode" | "st_nlink" | "st_uid" | "st_gid" | "st_size"
+    | "st_dev"
+    | "st_ino"
+    | "st_mode"
+    | "st_nlink"
+    | "st_uid"
+    | "st_gid"
+    | "st_size"
+    | "st_mtim.tv_sec"
+    | "st_mtim.tv_nsec"
   >;
 }
 
@@ -63,6 +75,8 @@ type Widen<T> = { readonly [Name in keyof T]: number };
 export type CommonConstants = Widen<typeof linuxCommon> & ArchConstants;
 /** Constants that only Linux has. */
 export type LinuxConstants = Widen<typeof linuxOnly>;
+/** Constants that only macOS has. */
+export type DarwinConstants = Widen<typeof darwinOnly>;
 
 /** One target: everything about its C interface that this library relies on. */
 export interface Abi {
@@ -71,6 +85,18 @@ export interface Abi {
   readonly constants: CommonConstants;
   /** Null where the system is not Linux. */
   readonly linux: LinuxConstants | null;
+  /** Null where the system is not macOS. */
+  readonly darwin: DarwinConstants | null;
+  /**
+   * Flags that make a socket non-blocking and close-on-exec at birth; 0 where there are none, and
+   * the calls that make one do it in a second step.
+   */
+  readonly creationFlags: number;
+  /**
+   * Flags for recvmsg(2): that it return a message's real length, and that descriptors arrive
+   * close-on-exec. 0 where there are none.
+   */
+  readonly receiptFlags: number;
   readonly errno: { readonly [name: string]: number };
   readonly layouts: Layouts;
   readonly syscalls: Widen<typeof linuxX64.syscalls> | null;
@@ -83,6 +109,9 @@ function linux(arch: Abi["arch"]): Abi {
     arch,
     constants: { ...linuxCommon, ...own.constants },
     linux: linuxOnly,
+    darwin: null,
+    creationFlags: linuxOnly.SOCK_NONBLOCK | linuxOnly.SOCK_CLOEXEC,
+    receiptFlags: linuxCommon.MSG_TRUNC | linuxOnly.MSG_CMSG_CLOEXEC,
     errno: linuxErrno,
     layouts: own.layouts,
     syscalls: own.syscalls,
@@ -100,6 +129,9 @@ export function abiFor(os: string, arch: string): Abi | null {
     arch: machine,
     constants: darwinConstants,
     linux: null,
+    darwin: darwinOnly,
+    creationFlags: 0,
+    receiptFlags: 0,
     errno: darwinErrno,
     layouts: darwinLayouts,
     syscalls: null,
