@@ -52,7 +52,7 @@ async function run(argv: readonly string[]): Promise<number> {
   } catch (error) {
     await session.finish();
     session.output.error(error, error instanceof UsageError ? see(` ${wanted}`) : "");
-    if (process.env.AFUNIX_DEBUG) console.error(error);
+    if (["1", "strict"].includes(process.env.AFUNIX_DEBUG ?? "")) console.error(error);
     return error instanceof UsageError ? EXIT.usage : EXIT.failed;
   }
   if (code === EXIT.brokenPipe) return code;

@@ -6,9 +6,9 @@
 import type { Abi } from "./abi/mod.ts";
 import { builtinModule } from "./adoption.ts";
 import { watchByRelayToSocket, watchBySocket } from "./bun_watch.ts";
-import { libcNames, openFirst } from "./libraries.ts";
+import { bindLibc } from "./libraries.ts";
 import type { Runtime } from "./runtime.ts";
-import { type Libc, type NativeType, onTheStack, type Signature, symbolsFor } from "./symbols.ts";
+import type { Libc, NativeType, Signature } from "./symbols.ts";
 import { relayByUring } from "./uring.ts";
 
 /** The part of `bun:ffi` that is used. */
@@ -43,19 +43,12 @@ export function bunRuntime(): Runtime {
 
     bind(abi) {
       abiInUse = abi;
-      const onStack = abi.os === "darwin" && abi.arch === "aarch64";
-      const table: Record<string, BunSymbol> = {};
-      for (const [name, signature] of symbolsFor(abi.os)) {
-        table[name] = bunSymbol(onStack ? onTheStack(signature) : signature);
-      }
-      const { symbols } = openFirst(libcNames(abi), (name) => ffi.dlopen(name, table));
-      const bound = { ...symbols };
-      for (const [name, signature] of symbolsFor(abi.os)) {
-        if (signature.result !== "pointer") continue;
+      return libc = bindLibc(abi, {
+        describe: bunSymbol,
+        open: (name, table) => ffi.dlopen(name, table).symbols,
         // NULL comes back as null, and what no number holds exactly as a BigInt.
-        bound[name] = (...args) => Number(symbols[name]!(...args) ?? 0);
-      }
-      return libc = bound as unknown as Libc;
+        address: (result) => Number(result ?? 0),
+      });
     },
 
     addressOf: (view) => ffi.ptr(view),

@@ -5,10 +5,10 @@
 
 import type { Abi } from "./abi/mod.ts";
 import { type PollLater, relayByAio, watchByThread } from "./deno_watch.ts";
-import { libcNames, openFirst } from "./libraries.ts";
+import { bindLibc, libcNames, openFirst } from "./libraries.ts";
 import { watchByRelay } from "./relay.ts";
 import type { Runtime } from "./runtime.ts";
-import { type Libc, type NativeType, onTheStack, type Signature, symbolsFor } from "./symbols.ts";
+import type { Libc, NativeType, Signature } from "./symbols.ts";
 import { relayByUring } from "./uring.ts";
 
 /** The part of Deno that is used, so that this room compiles under every type-checker. */
@@ -45,8 +45,6 @@ function denoSymbol(signature: Signature): DenoSymbol {
 export function denoRuntime(): Runtime {
   const deno = denoFfi();
   const addressOfPointer = (pointer: unknown) => Number(deno.UnsafePointer.value(pointer));
-  const open = (abi: Abi, table: Record<string, DenoSymbol>) =>
-    openFirst(libcNames(abi), (name) => deno.dlopen(name, table).symbols);
   let libc: Libc;
   let abiInUse: Abi;
 
@@ -56,19 +54,9 @@ export function denoRuntime(): Runtime {
 
     bind(abi) {
       abiInUse = abi;
-      const onStack = abi.os === "darwin" && abi.arch === "aarch64";
-      const wanted = symbolsFor(abi.os);
-      const table: Record<string, DenoSymbol> = {};
-      for (const [name, signature] of wanted) {
-        table[name] = denoSymbol(onStack ? onTheStack(signature) : signature);
-      }
-      const bound = { ...open(abi, table) };
-      for (const [name, signature] of wanted) {
-        if (signature.result !== "pointer") continue;
-        const call = bound[name]!;
-        bound[name] = (...args) => addressOfPointer(call(...args));
-      }
-      return libc = bound as unknown as Libc;
+      const open = (name: string, table: Record<string, DenoSymbol>) =>
+        deno.dlopen(name, table).symbols;
+      return libc = bindLibc(abi, { describe: denoSymbol, open, address: addressOfPointer });
     },
 
     addressOf: (view) => addressOfPointer(deno.UnsafePointer.of(view)),
@@ -85,7 +73,8 @@ export function denoRuntime(): Runtime {
         watchByRelay(relayByAio, parts, onReadable);
       if (watcher !== null) return watcher;
       const parameters = ["u64", "u32", "i32"];
-      const later = open(abiInUse, { poll: { parameters, result: "i32", nonblocking: true } });
+      const table = { poll: { parameters, result: "i32", nonblocking: true } };
+      const later = openFirst(libcNames(abiInUse), (name) => deno.dlopen(name, table).symbols);
       const poll = later.poll as PollLater;
       return watchByThread(runtime, libc, poll, abiInUse, fd, onReadable);
     },

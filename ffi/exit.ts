@@ -4,7 +4,10 @@
  */
 
 interface Globals {
-  process?: { on?(event: "exit", listener: () => void): unknown };
+  process?: {
+    on?(event: "exit" | "beforeExit", listener: () => void): unknown;
+    exitCode?: number | string | null | undefined;
+  };
 }
 
 /**
@@ -13,4 +16,15 @@ interface Globals {
  */
 export function onExit(callback: () => void): void {
   (globalThis as Globals).process?.on?.("exit", callback);
+}
+
+/** Calls back when the process ends by itself, as nothing is left to do; perhaps more than once. */
+export function onIdle(callback: () => void): void {
+  (globalThis as Globals).process?.on?.("beforeExit", callback);
+}
+
+/** Makes the process end with status 1, if it was to end with 0. Also from within {@linkcode onExit}. */
+export function failAtEnd(): void {
+  const { process } = globalThis as Globals;
+  if (process !== undefined && !process.exitCode) process.exitCode = 1;
 }

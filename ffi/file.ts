@@ -38,6 +38,15 @@ export function close(fd: number): void {
   native().libc.close(fd);
 }
 
+/**
+ * Closes a descriptor that came to the library as a number: from its owner, or from whoever started
+ * this process.
+ */
+export function closeHandedOver(fd: number): void {
+  native().debugging?.descriptors.own(fd);
+  close(fd);
+}
+
 /** Reads from any descriptor. */
 export function read(fd: number, buffer: ArrayBufferView, length: number): number {
   const { libc } = native();
@@ -153,6 +162,14 @@ export function duplicate(fd: number): number {
   return fcntl(fd, native().abi.constants.F_DUPFD_CLOEXEC, 0);
 }
 
+/** Whether an open file was opened for reading, and for writing: what nobody can change. */
+export function directionsOf(fd: number): { readable: boolean; writable: boolean } {
+  const { F_GETFL, O_RDONLY, O_WRONLY, O_RDWR } = native().abi.constants;
+  const flags = fcntl(fd, F_GETFL, 0);
+  const access = flags < 0 ? O_RDWR : flags & (O_RDONLY | O_WRONLY | O_RDWR);
+  return { readable: access !== O_WRONLY, writable: access !== O_RDONLY };
+}
+
 /** Makes a descriptor close-on-exec and its open file non-blocking; 0, or a negated errno. */
 export function prepareDescriptor(fd: number): number {
   const { F_GETFL, F_SETFL, F_SETFD, FD_CLOEXEC, O_NONBLOCK } = native().abi.constants;
@@ -180,10 +197,23 @@ export function bytesUnsent(fd: number): number {
   return result === -1 ? negatedErrno : count[0]!;
 }
 
+/**
+ * An O_PATH descriptor of the file that a socket is bound to, wherever that is by now; EPERM without
+ * CAP_NET_ADMIN, ENOENT for a socket without a file.
+ */
+export function fileOfSocket(fd: number): number {
+  const { libc, abi } = native();
+  let result;
+  do result = libc.ioctl(fd, abi.linux!.SIOCUNIXFILE, count); while (
+    result === -1 && again("ioctl")
+  );
+  return result === -1 ? negatedErrno : result;
+}
+
 /** Takes or gives back the lock of an open file; EAGAIN where somebody holds it. */
 export function flock(fd: number, operation: "lock" | "unlock"): number {
   const { libc, abi } = native();
-  const { LOCK_EX, LOCK_NB, LOCK_UN } = abi.linux!;
+  const { LOCK_EX, LOCK_NB, LOCK_UN } = abi.constants;
   const how = operation === "lock" ? LOCK_EX | LOCK_NB : LOCK_UN;
   let result;
   do result = libc.flock(fd, how); while (result === -1 && again("flock"));

@@ -4,6 +4,7 @@
  * @module
  */
 
+import type { Field } from "./abi/mod.ts";
 import { again, negatedErrno } from "./call.ts";
 import {
   type ControlMessages,
@@ -12,9 +13,13 @@ import {
   sizeOfControl,
   takeControl,
 } from "./cmsg.ts";
-import { aligned, MessageHeader, NAME_ROOM } from "./msghdr.ts";
+import { closeOnExec } from "./inheritance.ts";
+import { aligned, batchHeader, MessageHeader, NAME_ROOM } from "./msghdr.ts";
 import { native } from "./native.ts";
 import { takeField } from "./struct.ts";
+
+/** So many bytes of control messages every version of musl takes in sendmsg(3). */
+const MOST_CONTROL_OF_MUSL = 1024;
 
 /** How much room a block has. */
 export interface BlockSize {
@@ -33,6 +38,7 @@ export class MessageBlock {
   readonly #memory: Uint8Array<ArrayBuffer>;
   readonly #headers: MessageHeader[] = [];
   readonly #headerSize: number;
+  readonly #lengthField: Field;
   readonly #namesAt: number;
   readonly #controlsAt: number;
   readonly #controlRoom: number;
@@ -47,7 +53,9 @@ export class MessageBlock {
     const { layouts } = abi;
     const count = size.messages;
     this.#size = size;
-    this.#headerSize = layouts.mmsghdr!.size;
+    const { size: headerSize, fields } = batchHeader(layouts);
+    this.#headerSize = headerSize;
+    this.#lengthField = fields.msg_len;
     const iovecsAt = aligned(this.#headerSize * count);
     this.#namesAt = aligned(iovecsAt + layouts.iovec.size * count);
     this.#controlsAt = aligned(this.#namesAt + NAME_ROOM * count);
@@ -99,7 +107,7 @@ export class MessageBlock {
 
   /** The length of message `i` of a batch, which exceeds the room where it was truncated. */
   length(i: number): number {
-    const [offset, width] = native().abi.layouts.mmsghdr!.fields.msg_len;
+    const [offset, width] = this.#lengthField;
     return takeField(this.#view, [i * this.#headerSize + offset, width]);
   }
 
@@ -109,10 +117,14 @@ export class MessageBlock {
     return this.#memory.subarray(start, this.#controlEnd(i, start));
   }
 
-  /** The same, parsed. */
+  /** The same, parsed, for once: descriptors among them are close-on-exec from now on. */
   controlMessages(i: number): ControlMessages {
+    const { abi } = native();
     const start = this.#controlsAt + i * this.#controlRoom;
-    return takeControl(native().abi, this.#view, start, this.#controlEnd(i, start));
+    const found = takeControl(abi, this.#view, start, this.#controlEnd(i, start));
+    // Without MSG_CMSG_CLOEXEC they arrive as they were sent.
+    if (abi.linux === null) { for (const fd of found.fds) closeOnExec(fd); }
+    return found;
   }
 
   #controlEnd(i: number, start: number): number {
@@ -149,10 +161,33 @@ export class MessageBlock {
     const { libc, abi } = native();
     this.#assertAttached();
     let result;
-    do result = libc.sendmsg(fd, this.#memory, abi.constants.MSG_NOSIGNAL); while (
+    const flags = abi.constants.MSG_NOSIGNAL | abi.constants.MSG_DONTWAIT;
+    do result = libc.sendmsg(fd, this.#memory, flags); while (
       result === -1 && again("sendmsg")
     );
-    return result === -1 ? negatedErrno : result;
+    return result === -1 ? this.#pastLibc(fd, 0, negatedErrno) : result;
+  }
+
+  /**
+   * musl copies control messages into memory of 1,056 bytes, of which versions like 1.2.3 use 1,024,
+   * and refuses more with ENOMEM: the most descriptors take 1,032, and 1,064 with credentials. Where
+   * sending message `i` failed so, it is sent past the C library. How many bytes left, or a negated
+   * errno: the one given where this was another failure.
+   */
+  #pastLibc(fd: number, i: number, failed: number): number {
+    const { libc, abi, runtime } = native();
+    const { syscalls } = abi;
+    if (syscalls === null || failed !== -abi.errno.ENOMEM!) return failed;
+    if (this.#headers[i]!.controlLength <= MOST_CONTROL_OF_MUSL) return failed;
+    const number = BigInt(syscalls.sendmsg);
+    const header = BigInt(runtime.addressOf(this.#memory) + i * this.#headerSize);
+    let result;
+    // Without MSG_NOSIGNAL and MSG_DONTWAIT, for which this way has no room: every runtime ignores
+    // SIGPIPE, which only streams raise, and every descriptor was made non-blocking.
+    do result = libc.syscall(number, BigInt(fd), header, null, 0n); while (
+      result === -1n && again("syscall")
+    );
+    return result === -1n ? negatedErrno : Number(result);
   }
 
   /**
@@ -161,7 +196,7 @@ export class MessageBlock {
    */
   receiveOne(fd: number, flags: number, controlRoom: number, room: number): number {
     const { libc, abi } = native();
-    const all = flags | abi.constants.MSG_TRUNC | abi.linux!.MSG_CMSG_CLOEXEC;
+    const all = flags | abi.receiptFlags | abi.constants.MSG_DONTWAIT;
     this.#assertAttached();
     const header = this.#headers[0]!;
     header.setData(this.#dataAt, room);
@@ -176,8 +211,7 @@ export class MessageBlock {
   /** recvmmsg(2) into up to `most` messages: how many came, or a negated errno. */
   receiveMany(fd: number, most: number, controlRoom: number): number {
     const { libc, abi } = native();
-    const flags = abi.constants.MSG_TRUNC | abi.constants.MSG_DONTWAIT |
-      abi.linux!.MSG_CMSG_CLOEXEC;
+    const flags = abi.receiptFlags | abi.constants.MSG_DONTWAIT;
     this.#assertAttached();
     const count = Math.min(most, this.#size.messages);
     for (let i = 0; i < count; i++) this.#headers[i]!.makeRoom(controlRoom);
@@ -193,12 +227,14 @@ export class MessageBlock {
     const { libc, abi } = native();
     this.#assertAttached();
     const headers = first === 0 ? this.#memory : this.#memory.subarray(first * this.#headerSize);
-    const flags = abi.constants.MSG_NOSIGNAL;
+    const flags = abi.constants.MSG_NOSIGNAL | abi.constants.MSG_DONTWAIT;
     let result;
     do result = libc.sendmmsg(fd, headers, end - first, flags); while (
       result === -1 && again("sendmmsg")
     );
-    return result === -1 ? negatedErrno : result;
+    if (result !== -1) return result;
+    const alone = this.#pastLibc(fd, first, negatedErrno);
+    return alone < 0 ? alone : 1;
   }
 
   /** A batch's data are the user's to see, and so to transfer away. */

@@ -4,10 +4,20 @@
  * @module
  */
 
-import type { Field, Layouts } from "./abi/mod.ts";
+import type { Field, Layout, Layouts } from "./abi/mod.ts";
 
 /** Room for the longest address that a kernel reports, in bytes. */
 export const NAME_ROOM = 128;
+
+/**
+ * A header as a member of an array, with the length of the message behind it: `struct mmsghdr`, and the
+ * like of it where the system has no call for many messages.
+ */
+export function batchHeader(layouts: Layouts): Layout<"msg_hdr" | "msg_len"> {
+  if (layouts.mmsghdr !== null) return layouts.mmsghdr;
+  const { size } = layouts.msghdr;
+  return { size: aligned(size + 4), fields: { msg_hdr: [0, size], msg_len: [size, 4] } };
+}
 
 /** Where the parts of one message stand, relative to the block of memory that holds them all. */
 export interface MessagePlan {

@@ -5,10 +5,13 @@
 
 import { type Abi, abiFor } from "./abi/mod.ts";
 import { bunRuntime } from "./bun.ts";
+import { type Debugging, debuggingIfAsked } from "./debug.ts";
+import { darwinLibc } from "./darwin_libc.ts";
 import { denoRuntime } from "./deno.ts";
 import { UnixSocketError } from "./errors.ts";
 import { nodeRuntime } from "./node.ts";
 import type { Runtime } from "./runtime.ts";
+import { statxBy } from "./statx.ts";
 import type { Libc } from "./symbols.ts";
 
 /** What everything on this floor works with. */
@@ -18,6 +21,8 @@ export interface Native {
   readonly libc: Libc;
   /** This thread's errno; element 0. */
   readonly errno: Int32Array;
+  /** Null unless AFUNIX_DEBUG asks for it. */
+  readonly debugging: Debugging | null;
 }
 
 /** What each of the three runtimes calls itself, in the order of asking: two imitate the third. */
@@ -32,6 +37,8 @@ let loaded: Native | undefined;
 /**
  * The bound C library of this thread.
  *
+ * On macOS it has the functions of Linux as well: see ffi/darwin_libc.ts.
+ *
  * @throws {UnixSocketError} ENOTSUP on a system or architecture without support, on a runtime
  * without FFI, and where no C library opens.
  */
@@ -42,7 +49,7 @@ export function native(): Native {
 function load(globals: Globals): Native {
   const { platform = "unknown", arch = "unknown" } = globals.process ?? {};
   const abi = abiFor(platform, arch);
-  // macOS has its layouts, but no poller yet.
+  // What macOS needs is in place in part: its poller and its libc are, and src/ is not ready for it.
   if (abi?.os !== "linux") {
     throw new UnixSocketError({
       action: `Cannot use afunix on ${platform} ${arch}`,
@@ -57,7 +64,31 @@ function load(globals: Globals): Native {
     : globals.Bun !== undefined
     ? bunRuntime()
     : nodeRuntime();
-  const libc = runtime.bind(abi);
-  const location = abi.os === "linux" ? libc.__errno_location() : libc.__error();
-  return { runtime, abi, libc, errno: new Int32Array(runtime.viewAt(location, 4)) };
+  return nativeOf(runtime, abi);
+}
+
+/** What a runtime and a target make. */
+export function nativeOf(runtime: Runtime, abi: Abi): Native {
+  const bound = runtime.bind(abi);
+  const debugging = debuggingIfAsked(runtime, bound, abi);
+  const location = abi.os === "linux" ? bound.__errno_location() : bound.__error();
+  const errno = new Int32Array(runtime.viewAt(location, 4));
+  return { runtime, abi, libc: completed(abi, bound, errno), errno, debugging };
+}
+
+/** libc, with what it lacks made of what it has. */
+function completed(abi: Abi, libc: Libc, errno: Int32Array): Libc {
+  if (abi.os === "darwin") return darwinLibc(abi, libc, errno);
+  if (libc.statx !== undefined) return libc;
+  const { fstatat } = libc;
+  return {
+    ...libc,
+    statx: statxBy(abi, (at, path, stat, flags) => fstatat(at, path, stat, flags)),
+  };
+}
+
+/** For tests alone: puts another in the place of this thread's, before its first use. */
+export function useNative(other: Native): void {
+  if (loaded !== undefined) throw new Error("Cannot replace what was used already");
+  loaded = other;
 }

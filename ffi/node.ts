@@ -6,11 +6,11 @@
 import type { Abi } from "./abi/mod.ts";
 import { builtinModule } from "./adoption.ts";
 import { UnixSocketError } from "./errors.ts";
-import { libcNames, openFirst } from "./libraries.ts";
+import { bindLibc } from "./libraries.ts";
 import { watchByPipe } from "./node_watch.ts";
 import { watchByRelay } from "./relay.ts";
 import type { Runtime } from "./runtime.ts";
-import { type Libc, type NativeType, onTheStack, type Signature, symbolsFor } from "./symbols.ts";
+import type { Libc, NativeType, Signature } from "./symbols.ts";
 import { relayByUring } from "./uring.ts";
 
 /** The part of `node:ffi` that is used. */
@@ -54,20 +54,11 @@ export function nodeRuntime(): Runtime {
 
     bind(abi) {
       abiInUse = abi;
-      const onStack = abi.os === "darwin" && abi.arch === "aarch64";
-      const wanted = symbolsFor(abi.os);
-      const table: Record<string, NodeSymbol> = {};
-      for (const [name, signature] of wanted) {
-        table[name] = nodeSymbol(onStack ? onTheStack(signature) : signature);
-      }
-      const { functions } = openFirst(libcNames(abi), (name) => ffi.dlopen(name, table));
-      const bound = { ...functions };
-      for (const [name, signature] of wanted) {
-        if (signature.result === "pointer") {
-          bound[name] = (...args) => Number(functions[name]!(...args));
-        }
-      }
-      return libc = bound as unknown as Libc;
+      return libc = bindLibc(abi, {
+        describe: nodeSymbol,
+        open: (name, table) => ffi.dlopen(name, table).functions,
+        address: Number,
+      });
     },
 
     addressOf: (view) => Number(ffi.getRawPointer(view)),

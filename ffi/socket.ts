@@ -4,6 +4,7 @@
  */
 
 import { again, negatedErrno } from "./call.ts";
+import { darwinPeerCredentials } from "./darwin_credentials.ts";
 import { MessageBlock } from "./message_block.ts";
 import { native } from "./native.ts";
 import { putField, takeField } from "./struct.ts";
@@ -21,16 +22,11 @@ const lengthWord = words.subarray(2, 3);
 const pair = words.subarray(0, 2);
 const zero = new Int32Array(new ArrayBuffer(4));
 
-function creationFlags(): number {
-  const linux = native().abi.linux!;
-  return linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC;
-}
-
 /** A new non-blocking, close-on-exec socket of the family AF_UNIX. */
 export function socket(type: number): number {
   const { libc, abi } = native();
   let result;
-  do result = libc.socket(abi.constants.AF_UNIX, type | creationFlags(), 0); while (
+  do result = libc.socket(abi.constants.AF_UNIX, type | abi.creationFlags, 0); while (
     result === -1 && again("socket")
   );
   return result === -1 ? negatedErrno : result;
@@ -40,7 +36,7 @@ export function socket(type: number): number {
 export function socketpair(type: number, ends: [number, number]): number {
   const { libc, abi } = native();
   let result;
-  do result = libc.socketpair(abi.constants.AF_UNIX, type | creationFlags(), 0, pair); while (
+  do result = libc.socketpair(abi.constants.AF_UNIX, type | abi.creationFlags, 0, pair); while (
     result === -1 && again("socketpair")
   );
   if (result === -1) return negatedErrno;
@@ -77,9 +73,9 @@ export function listen(fd: number, backlog: number): number {
 
 /** The descriptor of the next connection, non-blocking and close-on-exec. */
 export function accept(fd: number): number {
-  const { libc } = native();
+  const { libc, abi } = native();
   let result;
-  do result = libc.accept4(fd, null, null, creationFlags()); while (
+  do result = libc.accept4(fd, null, null, abi.creationFlags); while (
     result === -1 && again("accept4")
   );
   return result === -1 ? negatedErrno : result;
@@ -104,12 +100,19 @@ export function send(fd: number, data: ArrayBufferView, length: number, flags: n
 
 /**
  * Sends a message through a connected socket that keeps messages apart: no such socket raises
- * SIGPIPE, so that no flag is needed.
+ * SIGPIPE, so that no flag is needed. `shared`: others may have set its open file to blocking.
  */
-export function sendRecord(fd: number, data: ArrayBufferView, length: number): number {
-  const { libc, runtime } = native();
+export function sendRecord(
+  fd: number,
+  data: ArrayBufferView,
+  length: number,
+  shared: boolean,
+): number {
+  const { libc, runtime, abi } = native();
   // write(2) of nothing would be a message on Linux and nowhere else.
-  if (!runtime.prefersFewArguments || length === 0) return send(fd, data, length, 0);
+  if (shared || !runtime.prefersFewArguments || length === 0) {
+    return send(fd, data, length, shared ? abi.constants.MSG_DONTWAIT : 0);
+  }
   let result;
   do result = libc.write(fd, data, length); while (result === -1 && again("send"));
   return result === -1 ? negatedErrno : result;
@@ -259,7 +262,12 @@ export function disconnect(fd: number): number {
   putField(unspecified, fields.sun_family, abi.constants.AF_UNSPEC);
   let result;
   do result = libc.connect(fd, unspecified, 16); while (result === -1 && again("connect"));
-  return result === -1 ? negatedErrno : result;
+  if (result !== -1) return result;
+  const failed = negatedErrno;
+  if (abi.os === "linux") return failed;
+  // macOS dissolves the connection, and then complains about the address.
+  const gone = -abi.errno.ENOTCONN!;
+  return socketName("getpeername", fd, new Uint8Array(new ArrayBuffer(256))) === gone ? 0 : failed;
 }
 
 let pollEntry: DataView | undefined;
@@ -281,7 +289,9 @@ export function pollOne(fd: number, direction: Direction, timeout: number): numb
 
 /** Whether a socket's reading was shut down, at whichever end. */
 export function hasReadEnded(fd: number): boolean {
-  return isSoNow(fd, native().abi.linux!.POLLRDHUP);
+  const { linux, constants } = native().abi;
+  // macOS says so of either direction.
+  return isSoNow(fd, linux === null ? constants.POLLHUP : linux.POLLRDHUP);
 }
 
 /** Whether both directions of a connection have ended. */
@@ -304,6 +314,17 @@ export function sleepBlocking(milliseconds: number): void {
   native().libc.poll(zero, 0, milliseconds);
 }
 
+/** The family of a socket, AF_UNIX or another. */
+export function familyOf(fd: number): number {
+  const { abi } = native();
+  if (abi.linux !== null) return getsockopt(fd, abi.constants.SOL_SOCKET, abi.linux.SO_DOMAIN);
+  // No option tells it: every address does, also that of a socket without a name.
+  const name = new Uint8Array(new ArrayBuffer(256));
+  const length = socketName("getsockname", fd, name);
+  if (length < 0) return length;
+  return takeField(new DataView(name.buffer), abi.layouts.sockaddr_un.fields.sun_family);
+}
+
 /** Who connected: `struct ucred` of SO_PEERCRED. Null where the kernel knows nobody. */
 export interface RawCredentials {
   pid: number;
@@ -314,6 +335,7 @@ export interface RawCredentials {
 /** SO_PEERCRED into `out`; 0, or a negated errno. */
 export function peerCredentials(fd: number, out: RawCredentials): number {
   const { abi } = native();
+  if (abi.os === "darwin") return darwinPeerCredentials(fd, out);
   const layout = abi.layouts.ucred!;
   const value = new Uint8Array(new ArrayBuffer(layout.size));
   const { SOL_SOCKET } = abi.constants;

@@ -1,15 +1,18 @@
 /**
  * The checks, then the one test suite on every runtime. `npm test` comes here by way of `scripts/test.mjs`.
  *
- * The last line it prints is `N passed, M failed`, or `N passed, M failed, K skipped`, over all runtimes.
+ * The last line it prints is `N passed, M failed`, over all runtimes, and `, K skipped` and `, L left out` where
+ * there are such tests.
  * @module
  */
 
 import process from "node:process";
 import { checks, runCheck } from "./testing/checks.ts";
+import { machine } from "./testing/emulation.ts";
 import type { Noted, Report } from "./testing/junit.ts";
 import { type Options, parseOptions, type RuntimeName, usage } from "./testing/options.ts";
 import { endChildrenOnSignals } from "./testing/process.ts";
+import { fileResult, type Run, writeResults } from "./testing/results.ts";
 import { describeRuntime } from "./testing/runtimes.ts";
 import { findTestFiles, runSuite } from "./testing/suite.ts";
 
@@ -44,25 +47,29 @@ async function runChecks(): Promise<string[]> {
 
 async function runOnAll(options: Options): Promise<Report> {
   const files = findTestFiles(options.files);
-  const total: Report = { passed: 0, skipped: [], failed: [] };
+  const total: Report = { passed: 0, passedNames: [], skipped: [], failed: [] };
+  const runs: Run[] = [];
   if (files.length === 0) {
     console.log("✗ no test file fits");
     total.failed.push({ name: "(no test file)", message: "" });
     return total;
   }
   for (const runtime of options.runtimes) {
-    const report = await runOn(runtime, files, options.fileTimeout * 1000);
+    const report = await runOn(runtime, files, options, runs);
     total.passed += report.passed;
     total.skipped.push(...report.skipped);
     total.failed.push(...report.failed);
   }
+  if (options.results !== undefined) writeResults(options.results, runs);
   return total;
 }
 
+/** Runs the files on one runtime; adds what it came to to `runs`. */
 async function runOn(
   runtime: RuntimeName,
   files: readonly string[],
-  fileTimeout: number,
+  options: Options,
+  runs: Run[],
 ): Promise<Report> {
   let title: string;
   try {
@@ -70,17 +77,24 @@ async function runOn(
   } catch (error) {
     const message = `Cannot start ${runtime}: ${error instanceof Error ? error.message : error}`;
     console.log(`\n✗ ${message}`);
-    return { passed: 0, skipped: [], failed: [{ name: runtime, message }] };
+    return { passed: 0, passedNames: [], skipped: [], failed: [{ name: runtime, message }] };
   }
   console.log(`\n${title}`);
+  const run: Run = { runtime: title, machine, files: {} };
+  runs.push(run);
   const start = performance.now();
-  const report = await runSuite(runtime, files, fileTimeout, (file, inFile, milliseconds) => {
+  const fileTimeout = options.fileTimeout * 1000;
+  const onFile = (file: string, inFile: Report, milliseconds: number) => {
+    run.files[file] = fileResult(inFile);
     mark(inFile.failed.length === 0, `${file}: ${summary(inFile)}`, milliseconds, "  ");
-    for (const skipped of inFile.skipped) console.log(`      skipped: ${inOneLine(skipped)}`);
+    for (const skipped of inFile.skipped) {
+      console.log(`      ${skipped.leftOut ? "left out" : "skipped"}: ${inOneLine(skipped)}`);
+    }
     for (const { name, message } of inFile.failed) {
       console.log(`    ✗ ${name}\n${indented(message, "        ")}`);
     }
-  });
+  };
+  const report = await runSuite(runtime, files, fileTimeout, onFile);
   mark(report.failed.length === 0, `${title}: ${summary(report)}`, performance.now() - start);
   return report;
 }
@@ -90,8 +104,13 @@ function mark(passed: boolean, title: string, milliseconds: number, indent = "")
 }
 
 function summary({ passed, failed, skipped }: Report): string {
-  const end = skipped.length > 0 ? `, ${skipped.length} skipped` : "";
-  return `${passed} passed, ${failed.length} failed${end}`;
+  const leftOut = skipped.filter((each) => each.leftOut).length;
+  const others = skipped.length - leftOut;
+  return [
+    `${passed} passed, ${failed.length} failed`,
+    ...(others > 0 ? [`${others} skipped`] : []),
+    ...(leftOut > 0 ? [`${leftOut} left out`] : []),
+  ].join(", ");
 }
 
 function inOneLine({ name, message }: Noted): string {

@@ -146,7 +146,7 @@ export class Outgoing {
     if (!this.#transfer) return;
     for (const descriptor of this.#descriptors) {
       // One that was closed or given away meanwhile is not ours to close.
-      if (fdOf(descriptor) !== -1) file.close((descriptor as Owner).intoFd());
+      if (fdOf(descriptor) !== -1) file.closeHandedOver((descriptor as Owner).intoFd());
     }
   }
 

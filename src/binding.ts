@@ -6,8 +6,8 @@
 import { errnoNumber, failure, file, native, sockaddr, sockets } from "../ffi/mod.ts";
 import { type Address, formatAddress, pathBytes, pathnameAddress, quote } from "./address.ts";
 import { withDirectoryLock } from "./directory_lock.ts";
-import { longestPlainPath, openPath, procPath, splitPath } from "./sockaddr_scope.ts";
-import { isServed } from "./stale.ts";
+import { longestPlainPath, openPath, pinnedPath, procPath, splitPath } from "./sockaddr_scope.ts";
+import { isLack, whoServes } from "./stale.ts";
 
 /** How to bind to a pathname. */
 export interface BindOptions {
@@ -61,16 +61,16 @@ export function bindSocket(fd: number, address: Address, options: BindOptions): 
   let result = bindPath(fd, path, given);
   if (result === -errnoNumber("EADDRINUSE") && options.stale === "replace") {
     const outcome = replaceStale(fd, address, path, given, options.type);
-    if (outcome.result < 0) throw fail(outcome.result, outcome.detail);
+    if (outcome.result < 0) throw fail(outcome.result, outcome.detail, outcome.syscall);
     result = outcome.result;
   }
   if (result < 0) throw fail(result);
 
-  const status = file.status(path);
+  const status = statusOfBound(fd, path);
   if (typeof status === "number") throw fail(status, "the path vanished at once", "statx");
   const bound = { path, identity: status.identity };
   if (mode !== undefined && (status.mode & 0o7777) !== mode) {
-    const widened = applyMode(bound, mode);
+    const widened = applyMode(fd, bound, mode);
     if (widened < 0) {
       removePath(bound);
       throw fail(widened, undefined, "chmod");
@@ -81,15 +81,40 @@ export function bindSocket(fd: number, address: Address, options: BindOptions): 
 
 /** Removes a path, but only while it is still the file that was made. Never throws. */
 export function removePath(bound: BoundPath): void {
-  const remove = () => {
-    const status = file.status(bound.path);
-    if (typeof status !== "number" && status.identity === bound.identity) file.unlink(bound.path);
+  const remove = (path: Uint8Array) => {
+    const status = file.status(path);
+    if (typeof status !== "number" && status.identity === bound.identity) file.unlink(path);
     return 0;
   };
+  const removeFrom = (directoryFd: number) => remove(pinnedPath(directoryFd, bound.path));
   // Under the lock nobody can put another socket there between the look and the removal. Who holds
   // it may be anybody, so this hardly waits: without it the same is done, a moment less safely.
   const { directory } = splitPath(bound.path);
-  if (withDirectoryLock(directory, REMOVAL_PATIENCE, remove) !== 0) remove();
+  if (withDirectoryLock(directory, REMOVAL_PATIENCE, removeFrom) === 0) return;
+  const directoryFd = openPath(directory, native().abi.constants.O_DIRECTORY);
+  if (directoryFd < 0) return void remove(bound.path);
+  removeFrom(directoryFd);
+  file.close(directoryFd);
+}
+
+/**
+ * The file that a socket was bound to, or a negated errno. By the kernel's word where this process may
+ * ask for it; else by the path, which may lead to another's file by now: what is no socket is not the
+ * one, and one of another owner is left alone for ever, by an identity that no file has.
+ */
+function statusOfBound(fd: number, path: Uint8Array): file.FileStatus | number {
+  const own = file.fileOfSocket(fd);
+  if (own >= 0) {
+    const status = file.status(own);
+    file.close(own);
+    return typeof status !== "number" && status.links === 0 ? -errnoNumber("ENOENT") : status;
+  }
+  const status = file.status(path);
+  if (typeof status === "number") return status;
+  if (!file.isSocketMode(status.mode)) return -errnoNumber("ENOENT");
+  const socket = file.status(fd);
+  const sameOwner = typeof socket !== "number" && socket.uid === status.uid;
+  return sameOwner ? status : { ...status, identity: "" };
 }
 
 function absolute(path: Uint8Array): Uint8Array {
@@ -147,6 +172,17 @@ function bindPath(fd: number, path: Uint8Array, given: Uint8Array): number {
   }
 }
 
+/** What came of taking over a path: 0, or a negated errno and what it is about. */
+interface Replacement {
+  result: number;
+  detail?: string;
+  /** The call that failed, unless it was bind(2). */
+  syscall?: string;
+}
+
+/** Why a path stays that may be stale. */
+const UNSEEN = "the path is taken, and this process lacks the means to see by whom";
+
 /** Binds where a socket is in the way, if nobody serves it. */
 function replaceStale(
   fd: number,
@@ -154,22 +190,26 @@ function replaceStale(
   path: Uint8Array,
   given: Uint8Array,
   type: number,
-): { result: number; detail?: string } {
+): Replacement {
   const inUse = -errnoNumber("EADDRINUSE");
-  const attempt = () => {
+  const attempt = (directoryFd: number): Replacement => {
+    // Looked at and removed by this path alone, so that both are about the same directory.
+    const pinned = pinnedPath(directoryFd, path);
     // Each round answers one change by somebody who did not take the lock.
     for (let round = 0; round < 16; round++) {
-      const status = file.status(path);
+      const status = file.status(pinned);
       if (typeof status !== "number") {
         if (!file.isSocketMode(status.mode)) {
           return { result: inUse, detail: "what is there is not a socket" };
         }
-        if (isServed(pathnameAddress(path), path, type)) {
-          return { result: inUse, detail: "another process serves it" };
+        const finding = whoServes(pathnameAddress(pinned), pinned, type);
+        if (finding.is === "unknown") {
+          return { result: finding.negated, detail: UNSEEN, syscall: finding.syscall };
         }
-        const again = file.status(path);
+        if (finding.is === "served") return { result: inUse, detail: "another process serves it" };
+        const again = file.status(pinned);
         if (typeof again === "number" || again.identity !== status.identity) continue;
-        const removed = file.unlink(path);
+        const removed = file.unlink(pinned);
         if (removed < 0 && removed !== -errnoNumber("ENOENT")) {
           return { result: removed, detail: "the stale socket cannot be removed" };
         }
@@ -181,6 +221,7 @@ function replaceStale(
   };
   const outcome = withDirectoryLock(splitPath(path).directory, TAKEOVER_PATIENCE, attempt);
   if (typeof outcome !== "number") return outcome;
+  if (isLack(outcome)) return { result: outcome, detail: UNSEEN, syscall: "open" };
   return {
     result: inUse,
     detail: `the directory cannot be locked for a look at ${quote(address)}`,
@@ -188,15 +229,16 @@ function replaceStale(
 }
 
 /** Gives the file the mode that the umask took from it, if it is still the file that was made. */
-function applyMode(bound: BoundPath, mode: number): number {
-  const fd = openPath(bound.path, native().abi.constants.O_NOFOLLOW);
-  if (fd < 0) return fd;
+function applyMode(fd: number, bound: BoundPath, mode: number): number {
+  const asked = file.fileOfSocket(fd);
+  const own = asked < 0 ? openPath(bound.path, native().abi.constants.O_NOFOLLOW) : asked;
+  if (own < 0) return own;
   try {
-    const status = file.status(fd);
+    const status = file.status(own);
     if (typeof status === "number") return status;
     if (status.identity !== bound.identity) return -errnoNumber("ENOENT");
-    return file.chmod(procPath(fd), mode);
+    return file.chmod(procPath(own), mode);
   } finally {
-    file.close(fd);
+    file.close(own);
   }
 }

@@ -138,7 +138,7 @@ export class UnixDatagram extends MessageSocket {
       type: native().abi.constants.SOCK_DGRAM,
       what: "UnixDatagram",
     });
-    return new UnixDatagram({ descriptor: new Descriptor(adopted), localAddr: null });
+    return new UnixDatagram({ descriptor: new Descriptor(adopted, true), localAddr: null });
   }
 
   /**

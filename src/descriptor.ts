@@ -3,15 +3,9 @@
  * @module
  */
 
-import {
-  environmentVariable,
-  file,
-  FOR_READING,
-  FOR_WRITING,
-  onExit,
-  type sockets,
-} from "../ffi/mod.ts";
+import { file, FOR_READING, FOR_WRITING, native, onExit, type sockets } from "../ffi/mod.ts";
 import { Lane, type LaneHost } from "./lane.ts";
+import { noteGone, noteLost, noteOwner } from "./leaks.ts";
 import { reactor, type Registrant } from "./reactor.ts";
 
 /**
@@ -29,8 +23,12 @@ export class Descriptor implements LaneHost, Registrant {
   #waiting = 0;
   #refd = true;
 
-  constructor(fd: number) {
+  /** Whether others may have its open file too, and so decide whether calls on it block. */
+  readonly shared: boolean;
+
+  constructor(fd: number, shared = false) {
     this.#fd = fd;
+    this.shared = shared;
   }
 
   /** Made when first asked for: many descriptors only pass through. */
@@ -110,7 +108,9 @@ export class Descriptor implements LaneHost, Registrant {
   /** Ends the ownership without closing; the number, or −1 where there was none. What was bound stays. */
   release(): number {
     this.beforeClose = null;
-    return this.#leave("the descriptor was given away");
+    const fd = this.#leave("the descriptor was given away");
+    if (fd !== -1) native().debugging?.descriptors.giveAway(fd);
+    return fd;
   }
 
   #leave(detail: string): number {
@@ -118,6 +118,7 @@ export class Descriptor implements LaneHost, Registrant {
     if (fd === -1) return -1;
     this.#fd = -1;
     lastNet.unregister(this);
+    if (native().debugging !== null) noteGone(this);
     this.#reading?.evict(detail);
     this.#writing?.evict(detail);
     if (this.#beforeClose !== null) this.finish();
@@ -139,28 +140,18 @@ function rememberForExit(descriptor: Descriptor): void {
   });
 }
 
-/** In debug mode, where the owner of each descriptor was made. */
-const origins = new WeakMap<Descriptor, string>();
-
 const lastNet = new FinalizationRegistry<Descriptor>((descriptor) => {
-  const { fd } = descriptor;
-  if (fd === -1) return;
+  if (descriptor.closed) return;
+  if (native().debugging !== null) noteLost(descriptor);
   descriptor.close();
-  const made = origins.get(descriptor);
-  if (made !== undefined) {
-    console.warn(`afunix: descriptor ${fd} was never closed; it was made here:\n${made}`);
-  }
 });
 
-let debugging: boolean | undefined;
-
 /**
- * Closes the descriptor when `owner` is collected without having been closed. With AFUNIX_DEBUG=1
- * a warning then names the place where the owner was made.
+ * Closes the descriptor when `owner` is collected without having been closed. In debug mode a warning
+ * then names the place where the owner was made.
  */
 export function closeWithOwner(owner: object, descriptor: Descriptor): void {
-  debugging ??= environmentVariable("AFUNIX_DEBUG") === "1";
-  // As text: the error itself would keep the objects alive whose methods stand on its stack.
-  if (debugging) origins.set(descriptor, new Error(owner.constructor.name).stack ?? "");
+  const { debugging } = native();
+  if (debugging !== null) noteOwner(owner, descriptor, debugging);
   lastNet.register(owner, descriptor, descriptor);
 }

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { errnoNumber, failure, sockets } from "../ffi/mod.ts";
+import { errnoNumber, failure, native, sockets } from "../ffi/mod.ts";
 import {
   type Address,
   addressKey,
@@ -45,9 +45,10 @@ export class Destinations {
   /** The sending of one message to an address. */
   sending(owner: object, descriptor: Descriptor, view: Uint8Array, to: AddressLike): AddressedWork {
     const expected = view.byteLength;
+    const { MSG_DONTWAIT } = native().abi.constants;
     return this.sendingBy("sendto", owner, to, (sockaddr) => {
       if (view.byteLength !== expected) throw resized();
-      return sockets.sendto(descriptor.fd, view, expected, 0, sockaddr);
+      return sockets.sendto(descriptor.fd, view, expected, MSG_DONTWAIT, sockaddr);
     });
   }
 

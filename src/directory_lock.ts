@@ -7,14 +7,16 @@
 import { errnoNumber, file, native, sockets } from "../ffi/mod.ts";
 
 /**
- * Runs `body` under the lock. Blocks the thread while another process holds it, for at most `patience` milliseconds. Returns what
- * `body` returns, or the negated errno that kept the lock from us: EACCES where the directory may
- * not be read, EAGAIN where the lock stayed taken.
+ * Runs `body` under the lock, with a descriptor of the directory: whoever renames it meanwhile, or puts
+ * another in its place, cannot change what that leads to. Blocks the thread while another process
+ * holds the lock, for at most `patience` milliseconds. Returns what `body` returns, or the negated
+ * errno that kept the lock from us: EACCES where the directory may not be read, EAGAIN where the lock
+ * stayed taken.
  */
 export function withDirectoryLock<T>(
   directory: Uint8Array,
   patience: number,
-  body: () => T,
+  body: (directoryFd: number) => T,
 ): T | number {
   const { O_RDONLY, O_DIRECTORY } = native().abi.constants;
   const fd = file.open(directory, O_RDONLY | O_DIRECTORY, 0);
@@ -23,7 +25,7 @@ export function withDirectoryLock<T>(
     const deadline = performance.now() + patience;
     for (;;) {
       const result = file.flock(fd, "lock");
-      if (result === 0) return body();
+      if (result === 0) return body(fd);
       if (result !== -errnoNumber("EAGAIN") || performance.now() > deadline) return result;
       sockets.sleepBlocking(1);
     }

@@ -5,13 +5,13 @@
 
 import { checked, errnoNumber, failure, file, sockets } from "../ffi/mod.ts";
 import { readableOver, writableOver } from "./byte_streams.ts";
-import type { ByteCalls } from "./byte_work.ts";
 import { closeWithOwner, Descriptor } from "./descriptor.ts";
 import { openFile, type OpenMode } from "./fd_open.ts";
 import { type FdKind, type FdStatus, readStatus, sealBits, type Seals } from "./fd_status.ts";
 import type { Pieces } from "./gather.ts";
 import { type Work, wouldBlock } from "./lane.ts";
 import { spendOrTurn } from "./reactor.ts";
+import { callsFor } from "./shared_file.ts";
 import { assertOpen, type Bytes, Transfers } from "./transfer.ts";
 import {
   asBytes,
@@ -27,8 +27,6 @@ import {
 } from "./validate.ts";
 
 export type { OpenMode };
-
-const calls: ByteCalls = { ...file, readName: "read", writeName: "write" };
 
 /** The largest position in a file that a number holds exactly. */
 const LAST_POSITION = Number.MAX_SAFE_INTEGER;
@@ -56,8 +54,8 @@ export class Fd implements Disposable {
   /** Whether its open file may still be in blocking mode. */
   #perhapsBlocking = false;
 
-  private constructor(fd: number) {
-    this.#descriptor = new Descriptor(fd);
+  private constructor(fd: number, shared = false) {
+    this.#descriptor = new Descriptor(fd, shared);
     closeWithOwner(this, this.#descriptor);
   }
 
@@ -74,7 +72,7 @@ export class Fd implements Disposable {
       action: `Cannot adopt descriptor ${fd}`,
       syscall: "fcntl",
     });
-    return new Fd(fd);
+    return new Fd(fd, true);
   }
 
   /**
@@ -83,7 +81,7 @@ export class Fd implements Disposable {
    * @ignore
    */
   static received(fd: number): Fd {
-    const owner = new Fd(fd);
+    const owner = new Fd(fd, true);
     owner.#perhapsBlocking = true;
     return owner;
   }
@@ -175,7 +173,8 @@ export class Fd implements Disposable {
   dup(): Fd {
     assertOpen(this.#descriptor, "Cannot duplicate", "fcntl");
     const context = { action: "Cannot duplicate", syscall: "fcntl" };
-    const duplicate = new Fd(checked(file.duplicate(this.fd), context));
+    const made = checked(file.duplicate(this.fd), context);
+    const duplicate = new Fd(made, this.#descriptor.shared);
     duplicate.#perhapsBlocking = this.#perhapsBlocking;
     return duplicate;
   }
@@ -467,7 +466,9 @@ export class Fd implements Disposable {
         checked(result, { action: "Cannot use this descriptor", syscall: "fcntl" });
       }
     }
-    return this.#transfers ??= new Transfers(this, this.#descriptor, calls);
+    if (this.#transfers !== null) return this.#transfers;
+    const calls = callsFor(this.fd, this.#descriptor.shared);
+    return this.#transfers = new Transfers(this, this.#descriptor, calls);
   }
 
   /** One call on the open descriptor that never waits. */

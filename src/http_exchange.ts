@@ -23,12 +23,19 @@ export function connectionOver(stream: UnixStream): Connection {
   return { stream, reader: new ByteReader(stream), used: false };
 }
 
+/** A connection for one exchange, which ends with one of these calls; further ones do nothing. */
+export interface Lease {
+  readonly connection: Connection;
+  /** Gives it back: it can carry another request, for so many milliseconds. */
+  release(keepFor: number): void;
+  /** Closes it. */
+  close(): void;
+}
+
 /** What an exchange needs to know. */
 export interface ExchangeOptions {
   maxHeaderSize: number;
   signal: AbortSignal | undefined;
-  /** Takes back a connection that can carry another request, for so many milliseconds. */
-  release(connection: Connection, keepFor: number): void;
   /** Whether this connection is to be kept. */
   keep: boolean;
 }
@@ -48,8 +55,9 @@ export interface Received {
 /** The largest body that is copied behind its head, to go out with one call. */
 const SMALL = 16384;
 
-/** Sends a request and reads a response. It owns the connection until `release`. */
+/** Sends a request and reads a response. It ends the lease. */
 export class Exchange {
+  readonly #lease: Lease;
   readonly #connection: Connection;
   readonly #options: ExchangeOptions;
   #failure: { reason: unknown } | null = null;
@@ -57,8 +65,9 @@ export class Exchange {
   #sent = false;
   #controller: ReadableByteStreamController | null = null;
 
-  constructor(connection: Connection, options: ExchangeOptions) {
-    this.#connection = connection;
+  constructor(lease: Lease, options: ExchangeOptions) {
+    this.#lease = lease;
+    this.#connection = lease.connection;
     this.#options = options;
     options.signal?.addEventListener("abort", this.#abort);
   }
@@ -106,12 +115,12 @@ export class Exchange {
   /** Gives the connection back, or closes it, and forgets the request. */
   #finish(reusable: boolean, keepFor: number): void {
     this.#options.signal?.removeEventListener("abort", this.#abort);
-    const { stream, reader } = this.#connection;
+    const { reader } = this.#connection;
     if (reusable && this.#sent && this.#failure === null && reader.available === 0) {
       this.#connection.used = true;
-      return this.#options.release(this.#connection, keepFor);
+      return this.#lease.release(keepFor);
     }
-    stream.close();
+    this.#lease.close();
     this.#source?.cancel(this.#failure?.reason).catch(() => {});
   }
 

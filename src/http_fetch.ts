@@ -18,6 +18,12 @@ export interface CreateFetchOptions extends AsyncOptions {
    * before a byte is sent; one that fails is closed, and the fetch rejects.
    */
   authorize?: AllowedServers | AuthorizeServer | undefined;
+  /**
+   * The most connections that are open at once, idle ones included: from 1 to 2,147,483,647; any number
+   * without it. Further requests wait for one, in the order of the calls, until they are aborted. A
+   * connection is free when the body of its response was read or cancelled.
+   */
+  maxConnections?: number | undefined;
   /** How many idle connections are kept for later requests: from 0 to 1,024; 8 without it. */
   maxIdle?: number | undefined;
   /**
@@ -37,7 +43,14 @@ export interface UnixFetch extends Disposable {
   (input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
   /** How many connections are idle. */
   readonly idle: number;
-  /** Closes idle connections now, and others after their responses. Later requests connect anew. */
+  /** How many connections carry a request or its response, up to the end of the body. */
+  readonly active: number;
+  /** How many requests wait because `maxConnections` are open. */
+  readonly waiting: number;
+  /**
+   * Closes idle connections now, and others after their responses. Later requests connect anew, and so
+   * do those that wait.
+   */
   close(): void;
 }
 
@@ -80,11 +93,14 @@ export function createFetch(address: AddressLike, options?: CreateFetchOptions):
   const signal = checkSignal(options);
   const parsed = parseAddress(address, "connect");
   if (parsed.kind === "unnamed") throw new TypeError("Cannot fetch from the unnamed address");
-  const { maxIdle, idleTimeout, maxHeaderSize } = options ?? {};
+  const { maxConnections, maxIdle, idleTimeout, maxHeaderSize } = options ?? {};
   const pool = new ConnectionPool(parsed, {
     gate: serverGate(options?.authorize),
     maxIdle: checkInteger(ifAbsent(maxIdle, 8), "maxIdle", 0, 1024),
     idleTimeout: checkInteger(ifAbsent(idleTimeout, 4000), "idleTimeout", 1, 0x7fff_ffff),
+    maxConnections: maxConnections === undefined
+      ? Infinity
+      : checkInteger(maxConnections, "maxConnections", 1, 0x7fff_ffff),
   });
   const most = checkInteger(ifAbsent(maxHeaderSize, 16384), "maxHeaderSize", 256, 2 ** 20);
   signal?.addEventListener("abort", () => pool.close(), { once: true });
@@ -109,6 +125,8 @@ export function createFetch(address: AddressLike, options?: CreateFetchOptions):
   };
   return Object.defineProperties(fetch, {
     idle: { get: () => pool.idle },
+    active: { get: () => pool.active },
+    waiting: { get: () => pool.waiting },
     close: { value: () => pool.close() },
     [Symbol.dispose]: { value: () => pool.close() },
   }) as UnixFetch;
@@ -171,10 +189,13 @@ async function exchanged(
   const keep = pool.keeps && request.headers.get("connection")?.toLowerCase() !== "close";
   const again = REPEATABLE.includes(request.method) && (request.body?.repeatable ?? true);
   for (;;) {
-    const connection = await pool.take(signal);
-    const { used } = connection;
-    const release = pool.releasing();
-    const exchange = new Exchange(connection, { maxHeaderSize, signal, keep, release });
+    const lease = await pool.take(signal);
+    const { used } = lease.connection;
+    if (signal?.aborted) {
+      lease.close();
+      throw signal.reason;
+    }
+    const exchange = new Exchange(lease, { maxHeaderSize, signal, keep });
     try {
       return await exchange.run(request);
     } catch (error) {

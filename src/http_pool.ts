@@ -5,8 +5,9 @@
 
 import { refusal } from "../ffi/mod.ts";
 import type { Address } from "./address.ts";
-import { type Connection, connectionOver } from "./http_exchange.ts";
+import { type Connection, connectionOver, type Lease } from "./http_exchange.ts";
 import type { ServerGate } from "./http_peer.ts";
+import { Places } from "./places.ts";
 import { UnixStream } from "./stream.ts";
 
 /** How connections are made and kept. */
@@ -14,6 +15,8 @@ export interface PoolOptions {
   gate: ServerGate | null;
   maxIdle: number;
   idleTimeout: number;
+  /** The most that are open at once, idle ones included. */
+  maxConnections: number;
 }
 
 interface Idle {
@@ -29,12 +32,16 @@ export class ConnectionPool {
   readonly #address: Address;
   readonly #options: PoolOptions;
   readonly #idle: Idle[] = [];
+  /** One for each connection that is taken or being made. Idle ones need none: they are taken first. */
+  readonly #places: Places;
+  readonly #taken = new Set<Connection>();
   /** Which connections may still come back: those taken since the last `close`. */
   #generation = 0;
 
   constructor(address: Address, options: PoolOptions) {
     this.#address = address;
     this.#options = options;
+    this.#places = new Places(options.maxConnections);
   }
 
   /** How many connections are idle. */
@@ -42,18 +49,48 @@ export class ConnectionPool {
     return this.#idle.length;
   }
 
+  /** How many connections are taken. */
+  get active(): number {
+    return this.#taken.size;
+  }
+
+  /** How many wait for one. */
+  get waiting(): number {
+    return this.#places.waiting;
+  }
+
   /** Whether any connection is kept at all. */
   get keeps(): boolean {
     return this.#options.maxIdle > 0;
   }
 
-  /** The connection that was used last, if the server has not ended it, or a new one. */
-  async take(signal: AbortSignal | undefined): Promise<Connection> {
+  /**
+   * The connection that was used last, if the server has not ended it, or a new one; waits in turn
+   * where as many are open as may be. What is taken has to be given back or closed here.
+   */
+  async take(signal: AbortSignal | undefined): Promise<Lease> {
+    await this.#places.enter(signal);
+    try {
+      signal?.throwIfAborted();
+      const connection = this.#kept() ?? await this.#connect(signal);
+      this.#taken.add(connection);
+      return this.#lease(connection);
+    } catch (error) {
+      this.#places.leave();
+      throw error;
+    }
+  }
+
+  #kept(): Connection | undefined {
     for (let idle; (idle = this.#idle.pop()) !== undefined;) {
       clearTimeout(idle.timer);
       if (isQuiet(idle.connection.stream)) return idle.connection;
       idle.connection.stream.close();
     }
+    return undefined;
+  }
+
+  async #connect(signal: AbortSignal | undefined): Promise<Connection> {
     const stream = await UnixStream.connect(this.#address, signal === undefined ? {} : { signal });
     let allowed = false;
     try {
@@ -69,18 +106,33 @@ export class ConnectionPool {
     });
   }
 
-  /** What takes a connection back that is taken now. */
-  releasing(): (connection: Connection, keepFor: number) => void {
+  #lease(connection: Connection): Lease {
     const generation = this.#generation;
-    return (connection, keepFor) => {
-      const kept = Math.min(this.#options.idleTimeout, keepFor - MARGIN);
-      if (generation !== this.#generation || kept <= 0) return connection.stream.close();
-      if (this.#idle.length >= this.#options.maxIdle) this.#drop(this.#idle[0]!);
-      const timer = setTimeout(() => this.#drop(idle), kept);
-      (timer as unknown as { unref?(): void }).unref?.();
-      const idle = { connection, timer };
-      this.#idle.push(idle);
+    let over = false;
+    const giveBack = (keepFor: number): void => {
+      // An exchange may end more than once; the connection may be another's by then.
+      if (over) return;
+      over = true;
+      this.#taken.delete(connection);
+      if (generation === this.#generation && keepFor > 0) this.#keep(connection, keepFor);
+      else connection.stream.close();
+      // Whoever waits takes what was kept.
+      this.#places.leave();
     };
+    const { idleTimeout } = this.#options;
+    return {
+      connection,
+      release: (keepFor) => giveBack(Math.min(idleTimeout, keepFor - MARGIN)),
+      close: () => giveBack(0),
+    };
+  }
+
+  #keep(connection: Connection, milliseconds: number): void {
+    if (this.#idle.length >= this.#options.maxIdle) this.#drop(this.#idle[0]!);
+    const timer = setTimeout(() => this.#drop(idle), milliseconds);
+    (timer as unknown as { unref?(): void }).unref?.();
+    const idle = { connection, timer };
+    this.#idle.push(idle);
   }
 
   /** Closes what is idle, and keeps nothing that is under way. */

@@ -6,7 +6,7 @@
 import { errnoNumber, sockets, UnixSocketError } from "../ffi/mod.ts";
 import { blockingPoll } from "./busy_poll.ts";
 import { FreeList } from "./free_list.ts";
-import { reactor, spend } from "./reactor.ts";
+import { isShortage, nextTurn, reactor, spend } from "./reactor.ts";
 
 /** What an attempt returns that did a part of its work and wants to go on in the next turn. */
 export const YIELD = -Infinity;
@@ -104,18 +104,8 @@ export class Lane {
    * signal's reason.
    */
   run<T>(work: Work<T>, signal?: AbortSignal): Promise<T> {
-    if (this.#first !== null) return this.#wait(work, signal);
-    if (!spend()) {
-      const result = this.#wait(work, signal);
-      reactor().runNextTurn(this);
-      return result;
-    }
-    const result = work.attempt();
-    if (result >= 0) return Promise.resolve(work.outcome(result));
-    if (result !== YIELD && result !== wouldBlock()) throw work.fail(result);
-    const waiting = this.#wait(work, signal);
-    if (result === YIELD) reactor().runNextTurn(this);
-    return waiting;
+    if (this.#first !== null || !spend()) return this.#postpone(work, signal);
+    return this.#start(work, signal);
   }
 
   /**
@@ -191,6 +181,43 @@ export class Lane {
       }
       waiter = next;
     }
+  }
+
+  /**
+   * Leaves an operation to its turn: when those before it are over, or in the next of the event loop.
+   * One that cannot be kept until then, at the descriptor limit for instance, where its descriptors
+   * cannot be duplicated, is tried now, after all that waits here: what could leave at once must not
+   * fail because it was to wait. Its caller waits for the next turn all the same.
+   */
+  #postpone<T>(work: Work<T>, signal: AbortSignal | undefined): Promise<T> {
+    const alone = this.#first === null;
+    let waiting: Promise<T>;
+    try {
+      waiting = this.#wait(work, signal);
+    } catch (error) {
+      if (signal?.aborted || !isShortage(error) || !this.#runDry()) throw error;
+      return this.#start(work, signal).then((outcome) => nextTurn().then(() => outcome));
+    }
+    if (alone) reactor().runNextTurn(this);
+    return waiting;
+  }
+
+  /** Makes the first attempt. */
+  #start<T>(work: Work<T>, signal: AbortSignal | undefined): Promise<T> {
+    const result = work.attempt();
+    if (result >= 0) return Promise.resolve(work.outcome(result));
+    if (result !== YIELD && result !== wouldBlock()) throw work.fail(result);
+    const waiting = this.#wait(work, signal);
+    if (result === YIELD) reactor().runNextTurn(this);
+    return waiting;
+  }
+
+  /** Finishes what waits here and could go on; whether that is all. */
+  #runDry(): boolean {
+    while (this.#first !== null) {
+      if (this.#attempting !== null || this.#step(this.#first) !== "over") return false;
+    }
+    return this.#attempting === null;
   }
 
   /** Tries the first operation. */

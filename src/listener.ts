@@ -47,7 +47,8 @@ export class UnixListener extends Listener<UnixStream> {
    * abstract name that the kernel chooses
    * @throws {UnixSocketError} EADDRINUSE: a live server, a file that is no socket, or a directory
    * whose state cannot be checked. ENOENT, ENOTDIR: no such directory. EACCES, EROFS. EINVAL: an
-   * empty path or one with a NUL. ENAMETOOLONG. EMFILE.
+   * empty path or one with a NUL. ENAMETOOLONG. EMFILE, ENFILE, ENOMEM: also where they keep this
+   * from looking whether a path is stale; nothing is removed then.
    * @throws {TypeError|RangeError} for arguments that make no sense
    */
   static listen(address: AddressLike, options?: ListenOptions): UnixListener {

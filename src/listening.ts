@@ -19,6 +19,7 @@ import { Descriptor } from "./descriptor.ts";
 import type { Fd } from "./fd.ts";
 import { type Work, wouldBlock, YIELD } from "./lane.ts";
 import { Backoff, sleep } from "./pause.ts";
+import { isReady } from "./shared_file.ts";
 import { adoptSocket, createSocket, Socket } from "./socket.ts";
 import {
   type AsyncOptions,
@@ -140,7 +141,7 @@ export function adoptListening(
 ): Bound {
   checkOptions(options);
   const gate = gateOf(options?.authorize);
-  const descriptor = new Descriptor(adoptSocket(fd, { type, what, listening: true }));
+  const descriptor = new Descriptor(adoptSocket(fd, { type, what, listening: true }), true);
   return { descriptor, localAddr: null, gate };
 }
 
@@ -247,6 +248,8 @@ export abstract class Listener<Connection> extends Socket {
       owner: this,
       attempt: () => {
         for (let refusals = 0; refusals < MOST_REFUSALS; refusals++) {
+          // Whoever has the open file too may have set it back to blocking.
+          if (descriptor.shared && !isReady(descriptor.fd, "readable")) return wouldBlock();
           const result = sockets.accept(descriptor.fd);
           // A listener that was shut down says "would block" for ever, and that it is readable.
           const ended = result === wouldBlock() && sockets.hasReadEnded(descriptor.fd);

@@ -46,7 +46,8 @@ class Sending implements Work<void> {
   attempt(): number {
     const { view, expected } = this;
     if (view.byteLength !== expected) throw resized();
-    return sockets.sendRecord(this.descriptor!.fd, view, expected);
+    const { fd, shared } = this.descriptor!;
+    return sockets.sendRecord(fd, view, expected, shared);
   }
 
   outcome(): void {

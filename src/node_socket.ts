@@ -32,7 +32,7 @@ export function intoSocket(connection: UnixStream | Fd): unknown {
     if (option(SO_TYPE) !== SOCK_STREAM) {
       throw refusal("EPROTOTYPE", { ...context, detail: "it is no stream socket" });
     }
-    if (option(SO_ACCEPTCONN) === 1) throw refusal("EINVAL", { ...context, detail: "it listens" });
+    if (option(SO_ACCEPTCONN) > 0) throw refusal("EINVAL", { ...context, detail: "it listens" });
   }
   const fd = connection.intoFd();
   let socket: unknown = null;
@@ -40,7 +40,7 @@ export function intoSocket(connection: UnixStream | Fd): unknown {
     checked(file.prepareDescriptor(fd), { ...context, syscall: "fcntl" });
     socket = openNodeSocket(fd);
   } finally {
-    if (socket === null) file.close(fd);
+    if (socket === null) file.closeHandedOver(fd);
   }
   if (socket === null) throw refusal("ENOTSUP", { ...context, detail: "there is no node:net" });
   return socket;

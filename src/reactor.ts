@@ -1,5 +1,5 @@
 /**
- * Readiness: one epoll set for each thread, and what happens when something in it is ready.
+ * Readiness: one epoll set (on macOS, one kqueue) for each thread, and what happens when something in it is ready.
  *
  * An operation makes its system call first and comes here only when that would block. No readiness
  * is remembered, and so none can be stale: the same thread, in one synchronous step, tries, is told
@@ -10,7 +10,7 @@
 
 import {
   checked,
-  createEpoll,
+  createPoller,
   errnoNumber,
   native,
   type Poller,
@@ -36,6 +36,11 @@ const UNPOLLABLE = -1;
 /** What may be over in a moment. */
 const SHORTAGES = ["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"];
 
+/** Whether an error says that something ran short which may be there again in a moment. */
+export function isShortage(error: unknown): boolean {
+  return SHORTAGES.includes((error as UnixSocketError | null)?.code ?? "");
+}
+
 /** How long to wait before looking again, in milliseconds, where the watcher cannot be armed. */
 const LOOK_AGAIN = 10;
 
@@ -60,7 +65,11 @@ export function spend(): boolean {
  * none is left.
  */
 export function spendOrTurn(): Promise<void> | undefined {
-  if (spend()) return undefined;
+  return spend() ? undefined : nextTurn();
+}
+
+/** Fulfilled in the next turn of the event loop, with new credit. */
+export function nextTurn(): Promise<void> {
   return new Promise((resolve) =>
     setImmediate(() => {
       credit = CREDIT;
@@ -75,7 +84,7 @@ const now = performance.now.bind(performance);
 
 class Reactor {
   readonly #busyPoll = waitingPoll();
-  readonly #poller: Poller = createEpoll();
+  readonly #poller: Poller = createPoller();
   /** Made when first needed. */
   #watcher: Watcher | null = null;
   readonly #registrants = new Map<number, Registrant>();
@@ -98,14 +107,18 @@ class Reactor {
     const token = ++this.#tokens;
     const result = this.#poller.add(fd, token, interest);
     if (result === -errnoNumber("EPERM")) return UNPOLLABLE;
-    checkWatched(result, fd);
+    this.#check(result, fd);
     this.#registrants.set(token, registrant);
     return token;
   }
 
   /** Watches a descriptor for more than it was added for. */
   widen(fd: number, token: number, interest: number): void {
-    if (token !== UNPOLLABLE) checkWatched(this.#poller.change(fd, token, interest), fd);
+    if (token !== UNPOLLABLE) this.#check(this.#poller.change(fd, token, interest), fd);
+  }
+
+  #check(result: number, fd: number): void {
+    checked(result, { action: `Cannot wait for descriptor ${fd}`, syscall: this.#poller.syscall });
   }
 
   /** Takes a descriptor out, before it is closed. */
@@ -197,7 +210,7 @@ class Reactor {
     try {
       watcher = this.prepare();
     } catch (error) {
-      if (!SHORTAGES.includes((error as UnixSocketError).code)) throw error;
+      if (!isShortage(error)) throw error;
       return this.#lookLater();
     }
     this.#armWatcher(watcher);
@@ -242,10 +255,6 @@ class Reactor {
     this.#postponed.clear();
     for (const lane of lanes) lane.ready();
   }
-}
-
-function checkWatched(result: number, fd: number): void {
-  checked(result, { action: `Cannot wait for descriptor ${fd}`, syscall: "epoll_ctl" });
 }
 
 let instance: Reactor | undefined;

@@ -125,7 +125,8 @@ export class UnixSeqpacket extends MessageSocket {
       listening: false,
       listener: "UnixSeqpacketListener",
     });
-    return construct({ descriptor: new Descriptor(adopted), localAddr: null, remoteAddr: null });
+    const descriptor = new Descriptor(adopted, true);
+    return construct({ descriptor, localAddr: null, remoteAddr: null });
   }
 
   /**

@@ -27,6 +27,15 @@ export function procPath(fd: number, name?: Uint8Array): Uint8Array {
   return path;
 }
 
+/**
+ * Another path to a file, by a descriptor of its directory, which nobody can swap for another. Where
+ * there is no /proc, the path itself.
+ */
+export function pinnedPath(directoryFd: number, path: Uint8Array): Uint8Array {
+  if (typeof file.status(procPath(directoryFd)) === "number") return path;
+  return procPath(directoryFd, splitPath(path).name);
+}
+
 /** The most bytes of a pathname that fit into a sockaddr_un. */
 export function longestPlainPath(): number {
   return sockaddr.longestPathname(native().abi.layouts.sockaddr_un);

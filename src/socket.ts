@@ -393,7 +393,7 @@ export function adoptSocket(source: number | Fd, wanted: Wanted): number {
   if (option(constants.SO_TYPE) !== type) {
     throw refusal("EPROTOTYPE", { ...context, detail: "it is a socket of another type" });
   }
-  const listens = option(constants.SO_ACCEPTCONN) === 1;
+  const listens = option(constants.SO_ACCEPTCONN) > 0;
   if (listening !== undefined && listens !== listening) {
     const detail = listens ? `it listens: use ${listener}.fromFd` : "it does not listen";
     throw refusal("EINVAL", { ...context, detail });

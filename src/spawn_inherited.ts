@@ -153,7 +153,7 @@ class Inheritance {
         file.close(fd);
         throw error;
       }
-      file.close(entry.fd);
+      file.closeHandedOver(entry.fd);
     }
     if (!this.#keep) this.#forget(entry);
     return made;

@@ -7,24 +7,46 @@ import { boundInodes, errnoNumber, file, native, sockets } from "../ffi/mod.ts";
 import type { Address } from "./address.ts";
 import { splitPath, withPeerSockaddr } from "./sockaddr_scope.ts";
 
+/** What the look at a path came to; `"unknown"` is a lack of descriptors or memory to look with. */
+export type Finding =
+  | { is: "served" | "stale" }
+  | { is: "unknown"; negated: number; syscall: string };
+
+const SERVED: Finding = { is: "served" };
+const STALE: Finding = { is: "stale" };
+
 /**
  * Whether a socket lives at a pathname. A listener answers a connection, which it will see come
  * and go. A socket that is bound but does not listen yet refuses as a dead one does, so the
  * kernel's tables are asked as well, and then the socket again: it may have begun to listen in
- * between. In doubt the answer is yes.
+ * between. In doubt it is served.
  */
-export function isServed(address: Address, path: Uint8Array, type: number): boolean {
-  return answers(address, type) || isBound(path, type) || answers(address, type);
+export function whoServes(address: Address, path: Uint8Array, type: number): Finding {
+  const first = answers(address, type);
+  if (first.is !== "stale") return first;
+  const bound = isBound(path, type);
+  return bound.is === "stale" ? answers(address, type) : bound;
 }
 
-function answers(address: Address, type: number): boolean {
+/** Whether an errno says that something ran short, and nothing about what was asked. */
+export function isLack(negated: number): boolean {
+  return ["EMFILE", "ENFILE", "ENOMEM"].some((code) => negated === -errnoNumber(code));
+}
+
+/** In doubt it is served, but a lack of means is no doubt about the path. */
+function unsure(negated: number, syscall: string): Finding {
+  return isLack(negated) ? { is: "unknown", negated, syscall } : SERVED;
+}
+
+function answers(address: Address, type: number): Finding {
   const probe = sockets.socket(type);
-  if (probe < 0) return true;
+  if (probe < 0) return unsure(probe, "socket");
   try {
     const answer = withPeerSockaddr(address, (packed) => sockets.connect(probe, packed));
-    // Refused, or gone. All else says that somebody is there, or may be: taken, backlog full,
-    // another type, not ours to ask.
-    return answer !== -errnoNumber("ECONNREFUSED") && answer !== -errnoNumber("ENOENT");
+    if (answer === -errnoNumber("ECONNREFUSED") || answer === -errnoNumber("ENOENT")) return STALE;
+    // All else says that somebody is there, or may be: taken, backlog full, another type, not ours
+    // to ask.
+    return unsure(answer, "connect");
   } finally {
     file.close(probe);
   }
@@ -35,19 +57,22 @@ function answers(address: Address, type: number): boolean {
  * type would have answered EPROTOTYPE.) The kernel's list of inodes knows it under any name; the
  * table of names helps on file systems that show other inode numbers than they use (overlayfs).
  */
-function isBound(path: Uint8Array, type: number): boolean {
+function isBound(path: Uint8Array, type: number): Finding {
   const target = file.status(path);
-  if (typeof target === "number") return false;
+  if (typeof target === "number") return STALE;
   const inodes = boundInodes();
   if (typeof inodes !== "number") {
     const bound = inodes.some((socket) =>
       socket.unconnected && socket.type === type && socket.inode === target.inode
     );
-    if (bound) return true;
-  }
+    if (bound) return SERVED;
+  } else if (isLack(inodes)) return unsure(inodes, "socket");
   const table = readWhole("/proc/net/unix");
-  if (table === null) return typeof inodes === "number";
-  return isNamed(table, path, target, type, typeof inodes === "number");
+  if (typeof table === "number") {
+    if (isLack(table)) return unsure(table, "open");
+    return typeof inodes === "number" ? SERVED : STALE;
+  }
+  return isNamed(table, path, target, type, typeof inodes === "number") ? SERVED : STALE;
 }
 
 /**
@@ -108,15 +133,16 @@ function latin1(bytes: Uint8Array): string {
   return text;
 }
 
-function readWhole(path: string): string | null {
+/** The content of a file, or a negated errno. */
+function readWhole(path: string): string | number {
   const fd = file.open(new TextEncoder().encode(path), native().abi.constants.O_RDONLY, 0);
-  if (fd < 0) return null;
+  if (fd < 0) return fd;
   try {
     const chunk = new Uint8Array(new ArrayBuffer(65536));
     let text = "";
     for (;;) {
       const count = file.read(fd, chunk, chunk.length);
-      if (count < 0) return null;
+      if (count < 0) return count;
       if (count === 0) return text;
       text += latin1(chunk.subarray(0, count));
     }

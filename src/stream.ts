@@ -54,6 +54,22 @@ const calls: ByteCalls = {
   peek: (fd, view, length) => sockets.recv(fd, view, length, native().abi.constants.MSG_PEEK),
 };
 
+/**
+ * The same where others may have the open file too, and set it back to blocking. Not for all: Node.js
+ * has a shorter way for calls without flags.
+ */
+const carefulCalls: ByteCalls = {
+  ...calls,
+  read: (fd, view, length) => sockets.recv(fd, view, length, dontWait()),
+  write: (fd, view, length) => sockets.send(fd, view, length, dontWait()),
+  peek: (fd, view, length) =>
+    sockets.recv(fd, view, length, native().abi.constants.MSG_PEEK | dontWait()),
+};
+
+function dontWait(): number {
+  return native().abi.constants.MSG_DONTWAIT;
+}
+
 let construct: (connected: Connected) => UnixStream;
 
 /**
@@ -93,7 +109,7 @@ export class UnixStream extends Socket {
   ) {
     super(descriptor, localAddr);
     this.#remoteAddr = remoteAddr;
-    this.#transfers = new Transfers(this, descriptor, calls);
+    this.#transfers = new Transfers(this, descriptor, descriptor.shared ? carefulCalls : calls);
   }
 
   /**
@@ -156,7 +172,7 @@ export class UnixStream extends Socket {
       listening: false,
       listener: "UnixListener",
     });
-    return new UnixStream(new Descriptor(adopted), null, null);
+    return new UnixStream(new Descriptor(adopted, true), null, null);
   }
 
   /**
@@ -369,7 +385,7 @@ export class UnixStream extends Socket {
   sendOutOfBand(byte: number): void {
     const data = Uint8Array.of(checkInteger(byte, "an urgent byte", 0, 255));
     this.assertOpen("send out of band", "send");
-    const sent = sockets.send(this.fd, data, 1, native().abi.constants.MSG_OOB);
+    const sent = sockets.send(this.fd, data, 1, native().abi.constants.MSG_OOB | dontWait());
     checked(sent, { action: "Cannot send out of band", syscall: "send" });
   }
 
@@ -381,7 +397,7 @@ export class UnixStream extends Socket {
   takeOutOfBand(): number | null {
     this.assertOpen("receive out of band", "recv");
     const byte = new Uint8Array(1);
-    const received = sockets.recv(this.fd, byte, 1, native().abi.constants.MSG_OOB);
+    const received = sockets.recv(this.fd, byte, 1, native().abi.constants.MSG_OOB | dontWait());
     // Linux answers EINVAL, or EAGAIN, where none is there.
     if (received === -errnoNumber("EINVAL") || received === -errnoNumber("EAGAIN")) return null;
     checked(received, { action: "Cannot receive out of band", syscall: "recv" });

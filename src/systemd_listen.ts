@@ -70,7 +70,7 @@ export class PassedFd implements Disposable {
     const { constants, linux } = native().abi;
     const option = (which: number) => sockets.getsockopt(fd, constants.SOL_SOCKET, which);
     const domain = option(linux!.SO_DOMAIN);
-    this.listening = domain >= 0 && option(constants.SO_ACCEPTCONN) === 1;
+    this.listening = domain >= 0 && option(constants.SO_ACCEPTCONN) > 0;
     this.family = domain >= 0 ? familyOf(domain) : null;
     this.kind = this.family === "unix"
       ? kindOf(option(constants.SO_TYPE), this.listening)
@@ -152,7 +152,7 @@ export class PassedFd implements Disposable {
   close(): void {
     if (this.fd === -1) return;
     taken.add(this.#fd);
-    file.close(this.#fd);
+    file.closeHandedOver(this.#fd);
   }
 
   /** Closes it at the end of a `using` scope, unless it was taken. */

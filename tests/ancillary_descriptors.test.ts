@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
-import { createEpoll, FOR_READING } from "../ffi/mod.ts";
+import { createPoller, FOR_READING } from "../ffi/mod.ts";
 import { abstract, Fd, UnixListener, UnixStream } from "../mod.ts";
 import { assertFails, bytes, text } from "./support/mod.ts";
 import {
@@ -278,7 +278,7 @@ test("G152 a path that was only named (O_PATH) can be passed and stays a name", 
 
 test("G152 an epoll set can be passed and tells what the original does", async () => {
   const make = () => {
-    const poller = createEpoll();
+    const poller = createPoller();
     return { poller, fd: poller.fd, [Symbol.dispose]: () => poller.close() };
   };
   await passed(make, (received, { poller }) => {

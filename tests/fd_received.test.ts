@@ -56,7 +56,7 @@ const QUIET: Record<string, (fd: Fd) => unknown> = {
   "seek()": (fd) => assertFails(() => fd.seek(0), "ESPIPE", "lseek"),
   "pread()": (fd) => assertFails(() => fd.pread(one, 0), "ESPIPE", "pread"),
   "close()": (fd) => fd.close(),
-  "intoFd()": (fd) => file.close(fd.intoFd()),
+  "intoFd()": (fd) => file.closeHandedOver(fd.intoFd()),
 };
 
 for (const [what, use] of Object.entries(QUIET)) {

@@ -431,7 +431,7 @@ test("O248 UnixSeqpacketListener accepts many Python clients at once", options, 
 });
 
 test(
-  "A23 UnixDatagram reaches a Python server through a path beyond sun_path",
+  "A7 UnixDatagram reaches a Python server through a path beyond sun_path",
   options,
   async () => {
     await withTempDir(async (directory) => {

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { UnixListener, UnixStream } from "../mod.ts";
+import { UnixDatagram, UnixListener, UnixStream } from "../mod.ts";
 import { acceptFrom, digest, pattern, Peer } from "./support/interop.ts";
 import {
   assertFails,
@@ -116,3 +116,27 @@ test(
     });
   },
 );
+
+test("O248 UnixDatagram sends to nc -luU, each message as it is", options, async () => {
+  await withTempSocketPath(async (path) => {
+    await using server = new Peer(["nc.openbsd", "-v", "-luU", path]);
+    await server.waitFor(/Bound on|Listening on/i, "stderr");
+    using client = UnixDatagram.bind(`${path}.client`);
+    await client.sendTo(bytes("one\n"), path);
+    await client.sendTo(bytes("two\n"), path);
+    assertEquals([await server.line(), await server.line()], ["one", "two"]);
+  });
+});
+
+test("O248 UnixDatagram answers nc -uU at the path that it bound", options, async () => {
+  await withTempSocketPath(async (path) => {
+    using server = UnixDatagram.bind(path);
+    await using client = new Peer(["nc.openbsd", "-uU", "-s", `${path}.client`, path]);
+    client.tell("question");
+    const { data, from } = await server.receive();
+    assertEquals(text(data), "question\n");
+    assertEquals(from, { kind: "pathname", path: `${path}.client` });
+    await server.sendTo(bytes("answer\n"), from);
+    assertEquals(await client.line(), "answer");
+  });
+});

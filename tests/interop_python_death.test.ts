@@ -64,7 +64,7 @@ test("B46 UnixStream.writeAll() that waits rejects with EPIPE and how far it cam
   });
 });
 
-test("B14 C73 UnixStream.read() rejects with ECONNRESET once, then ends, when a Python server is killed before it accepts", async () => {
+test("C73 UnixStream.read() rejects with ECONNRESET once, then ends, when a Python server is killed before it accepts", async () => {
   await withTempSocketPath(async (path) => {
     await using server = python(
       `

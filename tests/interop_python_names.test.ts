@@ -256,7 +256,7 @@ test("A31 UnixStream.remoteAddr is the relative path that a Python client bound"
   });
 });
 
-test("C60 UnixListener.listen() with a mode keeps a Python process of another user out", async () => {
+test("L221 UnixListener.listen() with a mode keeps a Python process of another user out", async () => {
   await withTempDir(async (directory) => {
     const script = `
       if os.geteuid() == 0:

@@ -287,7 +287,7 @@ test("B32 UnixStream.connect() 50 times at once to one Python server loses and m
   });
 });
 
-test("L212 UnixStream.writeAll() aborted before a stopped Python tells how far it came, and loses nothing", async () => {
+test("K212 UnixStream.writeAll() aborted before a stopped Python tells how far it came, and loses nothing", async () => {
   await withTempSocketPath(async (path) => {
     using listener = UnixListener.listen(path);
     await using client = python(

@@ -311,7 +311,7 @@ test("L221 UnixStream.connect() reaches a socket that socat's mode= made", optio
 });
 
 test(
-  "C60 UnixListener.listen() with a mode lets a socat of another user in by its write bits alone",
+  "L221 UnixListener.listen() with a mode lets a socat of another user in by its write bits alone",
   options,
   async () => {
     await withTempDir(async (directory) => {

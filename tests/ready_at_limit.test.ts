@@ -38,3 +38,12 @@ for (
     assertEquals(await atLimit(what), expected);
   });
 }
+
+for (const name of ["UnixStream", "UnixDatagram", "UnixSeqpacket"]) {
+  for (const free of [0, 3]) {
+    test(`${name}.sendMessage() with a descriptor that could leave at once does, a thousand times in a row, where ${free} are free to wait with`, async () => {
+      const what = `${name}.sendMessage() with a descriptor where ${free} are free`;
+      assertEquals(await atLimit(what), { result: [1000, 1000], turned: true });
+    });
+  }
+}

@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { createEpoll, file, FOR_READING, FOR_WRITING, native } from "../ffi/mod.ts";
+import { createPoller, file, FOR_READING, FOR_WRITING, native } from "../ffi/mod.ts";
 import { relayByUring } from "../ffi/uring.ts";
 import { Fd, UnixSocketError, UnixStream } from "../mod.ts";
 import { unlessUring } from "./support/refuse.ts";
@@ -146,7 +146,7 @@ test("Relay writes into nothing that has taken the number of what it wrote into"
 });
 
 test("Poller reports room to write only where it is asked for, and then at once", () => {
-  const poller = createEpoll();
+  const poller = createPoller();
   const [a, b] = UnixStream.pair();
   const seen: [boolean, boolean][] = [];
   const collect = () => {

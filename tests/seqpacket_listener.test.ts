@@ -368,7 +368,7 @@ test("UnixSeqpacketListener.listen() refuses arguments that make no sense", asyn
   });
 });
 
-test("O241 UnixSeqpacketListener with a backlog of 1 serves many clients at once", async () => {
+test("N241 UnixSeqpacketListener with a backlog of 1 serves many clients at once", async () => {
   await withTempSocketPath(async (path) => {
     using listener = UnixSeqpacketListener.listen(path, { backlog: 1 });
     const serving = (async () => {

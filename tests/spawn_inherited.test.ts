@@ -85,7 +85,7 @@ test("A stale variable is never mistaken for a socket of this process", async ()
   // Nothing was closed.
   for (const number of [fd, otherFd]) {
     assert(typeof file.status(number) !== "number");
-    file.close(number);
+    file.closeHandedOver(number);
   }
   ours.close();
   other.close();
@@ -113,7 +113,7 @@ test("Malformed variables are none", async () => {
   for (const number of ["", "x", `${fd}x`, "-1", "1e1"]) {
     await withVariables(number, good, () => assertEquals(inheritedSocket(), null));
   }
-  file.close(fd);
+  file.closeHandedOver(fd);
   ours.close();
 });
 
@@ -134,7 +134,7 @@ test("inheritedSocket() refuses what is no socket, of another type, or listens; 
         const { AFUNIX_FDS } = process.env;
         assertEquals(AFUNIX_FDS, list.slice(list.indexOf(",") + 1));
       });
-      file.close(memfd);
+      file.closeHandedOver(memfd);
       ours.close();
     })
   );

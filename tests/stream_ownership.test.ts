@@ -85,7 +85,7 @@ test("UnixStream.intoFd() leaves the descriptor open, non-blocking and close-on-
       assert(isSocket(fd));
       assertEquals(openFlags(fd) & (O_NONBLOCK | O_CLOEXEC), O_NONBLOCK | O_CLOEXEC);
     } finally {
-      file.close(fd);
+      file.closeHandedOver(fd);
     }
   });
 });
@@ -145,7 +145,7 @@ test("UnixStream.intoFd() fails with EBADF the second time", async () => {
   await withSocketPair(async (a) => {
     const fd = a.intoFd();
     await assertFails(() => a.intoFd(), "EBADF");
-    file.close(fd);
+    file.closeHandedOver(fd);
   });
 });
 

@@ -31,7 +31,7 @@ function withBlockingPeer(
       assertEquals(openFlags(fd) & O_NONBLOCK, 0);
       body(fd);
     } finally {
-      file.close(fd);
+      file.closeHandedOver(fd);
     }
   });
 }

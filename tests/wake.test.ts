@@ -3,7 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { watchByRelayToSocket, watchBySocket } from "../ffi/bun_watch.ts";
 import { type PollLater, relayByAio, watchByThread } from "../ffi/deno_watch.ts";
-import { createEpoll, FOR_READING, native, type Poller, type Watcher } from "../ffi/mod.ts";
+import { createPoller, FOR_READING, native, type Poller, type Watcher } from "../ffi/mod.ts";
 import { watchByPipe } from "../ffi/node_watch.ts";
 import { type MakeRelay, type RelayParts, watchByRelay } from "../ffi/relay.ts";
 import { relayByUring } from "../ffi/uring.ts";
@@ -89,7 +89,7 @@ async function withWatched(
   body: (watched: Watched) => Promise<void>,
   onCalled: (watched: Watched) => void = () => {},
 ): Promise<void> {
-  const poller = createEpoll();
+  const poller = createPoller();
   const [reader, writer] = Fd.pipe();
   assertEquals(poller.add(reader.fd, 1, FOR_READING), 0);
   let wake: (() => void) | null = null;

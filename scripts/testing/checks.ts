@@ -20,6 +20,11 @@ export const checks: readonly Check[] = [
     args: ["--import=./tests/support/std.ts", "scripts/check_floors.ts"],
   },
   {
+    title: "cases and their tests (scripts/conformance.ts --check)",
+    command: "node",
+    args: ["--import=./tests/support/std.ts", "scripts/conformance.ts", "--check"],
+  },
+  {
     title: "documentation comments (deno doc --lint)",
     command: "deno",
     args: ["doc", "--lint", ...entryPoints()],

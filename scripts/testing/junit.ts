@@ -6,10 +6,14 @@ import { type Element, parseXml } from "./xml.ts";
 export interface Noted {
   name: string;
   message: string;
+  /** Skipped because an emulator cannot run it. */
+  leftOut?: true;
 }
 
 export interface Report {
   passed: number;
+  /** Their titles. */
+  passedNames: string[];
   skipped: Noted[];
   failed: Noted[];
 }
@@ -30,7 +34,7 @@ export function parseReport(xml: string): Report | undefined {
   // Deno lists subtests flat, as "test > subtest"; Bun and Node nest them.
   const separator = root.attributes["name"] === "deno test" ? " > " : "\0";
   const entries = [...entriesIn(root, [], separator)];
-  const report: Report = { passed: 0, skipped: [], failed: [] };
+  const report: Report = { passed: 0, passedNames: [], skipped: [], failed: [] };
   for (const { path, element } of entries) {
     const inner = entries.filter((other) => other.path.startsWith(path + separator));
     const name = path.replaceAll("\0", " > ").replaceAll(/\s+/g, " ");
@@ -43,6 +47,7 @@ export function parseReport(xml: string): Report | undefined {
       report.failed.push({ name, message: messageOf(failure) });
     } else if (inner.length === 0 && element.tag === "testcase") {
       report.passed++;
+      report.passedNames.push(name);
     }
   }
   return report;

@@ -1,6 +1,7 @@
 /** What `npm test -- …` understands. */
 
 import { parseArgs } from "node:util";
+import { slowdown } from "./emulation.ts";
 
 export type RuntimeName = "deno" | "bun" | "node";
 
@@ -14,6 +15,8 @@ export interface Options {
   suite: boolean;
   /** Seconds that one test file may take. */
   fileTimeout: number;
+  /** Where to write how each test ended, or undefined. */
+  results: string | undefined;
   help: boolean;
 }
 
@@ -24,6 +27,7 @@ export const usage: string = `Usage: npm test [-- OPTIONS]
   --skip-checks           no formatting, lint, type or floors check
   --only-checks           only those
   --file-timeout SECONDS  how long one test file may take (default: 180)
+  --results FILE          writes there, as JSON, how each test ended
   --help`;
 
 /** Throws an Error meant for the user if the arguments make no sense. */
@@ -36,6 +40,7 @@ export function parseOptions(args: readonly string[]): Options {
       "skip-checks": { type: "boolean" },
       "only-checks": { type: "boolean" },
       "file-timeout": { type: "string" },
+      "results": { type: "string" },
       "help": { type: "boolean" },
     },
   });
@@ -43,7 +48,7 @@ export function parseOptions(args: readonly string[]): Options {
   for (const name of asked) {
     if (!isRuntimeName(name)) throw new Error(`Unknown runtime "${name}"`);
   }
-  const fileTimeout = Number(values["file-timeout"] ?? 180);
+  const fileTimeout = Number(values["file-timeout"] ?? 180 * slowdown);
   if (!(fileTimeout > 0)) throw new Error("--file-timeout must be a positive number of seconds");
   return {
     runtimes: asked.length === 0
@@ -53,6 +58,7 @@ export function parseOptions(args: readonly string[]): Options {
     checks: !values["skip-checks"],
     suite: !values["only-checks"],
     fileTimeout,
+    results: values.results,
     help: values.help ?? false,
   };
 }

@@ -1,10 +1,11 @@
 /** How each runtime runs one test file. */
 
+import { slowdown } from "./emulation.ts";
 import type { RuntimeName } from "./options.ts";
 import { run } from "./process.ts";
 
 /** Milliseconds that one test may take, where the runtime can enforce it. */
-const testTimeout = 60_000;
+const testTimeout = 60_000 * slowdown;
 
 /** The arguments that run `file` and write a JUnit report to `report`. */
 export function testArguments(runtime: RuntimeName, file: string, report: string): string[] {

@@ -4,13 +4,15 @@ import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import process from "node:process";
 import { join } from "@std/path";
+import { slowdown } from "./emulation.ts";
 import { type Noted, parseReport, type Report } from "./junit.ts";
+import { withLeftOut } from "./left_out.ts";
 import type { RuntimeName } from "./options.ts";
 import { type Finished, run } from "./process.ts";
 import { testArguments } from "./runtimes.ts";
 
 /** Milliseconds after which no further file is started. */
-const runtimeBudget = 20 * 60_000;
+const runtimeBudget = 20 * 60_000 * slowdown;
 
 /** Every test file, as a path from the project's root. */
 export function findTestFiles(parts: readonly string[] = []): string[] {
@@ -27,7 +29,7 @@ export async function runSuite(
   fileTimeout: number,
   onFile: (file: string, report: Report, milliseconds: number) => void,
 ): Promise<Report> {
-  const total: Report = { passed: 0, skipped: [], failed: [] };
+  const total: Report = { passed: 0, passedNames: [], skipped: [], failed: [] };
   const start = performance.now();
   for (const file of files) {
     const fileStart = performance.now();
@@ -35,6 +37,7 @@ export async function runSuite(
       ? failure("was not started: the time for this runtime is over")
       : await runFile(runtime, file, fileTimeout);
     total.passed += report.passed;
+    total.passedNames.push(...report.passedNames);
     total.skipped.push(...report.skipped);
     total.failed.push(...report.failed);
     onFile(file, report, performance.now() - fileStart);
@@ -57,7 +60,7 @@ async function runFile(runtime: RuntimeName, file: string, timeout: number): Pro
     const uncaught = contents(uncaughtPath).split("\n").filter(Boolean).map((line) =>
       JSON.parse(line)
     );
-    return judge(finished, report, uncaught, timeout);
+    return withLeftOut(judge(finished, report, uncaught, timeout), runtime, file);
   } catch (error) {
     return failure(`cannot be run: ${error}`);
   } finally {
@@ -97,7 +100,7 @@ export function judge(
 
 function failure(what: string, output = ""): Report {
   const noted: Noted = { name: "(the file)", message: `The file ${what}\n${output}`.trim() };
-  return { passed: 0, skipped: [], failed: [noted] };
+  return { passed: 0, passedNames: [], skipped: [], failed: [noted] };
 }
 
 function contents(path: string): string {

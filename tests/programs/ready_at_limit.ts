@@ -32,6 +32,9 @@ function giveBack(): void {
   for (const fd of taken.splice(0)) fd.close();
 }
 
+type Carrier = UnixStream | UnixDatagram | UnixSeqpacket;
+type Ends = readonly [Carrier, Carrier];
+
 /** How many of the rounds succeed, and the first error. */
 async function count(round: () => Promise<unknown>): Promise<unknown> {
   takeAll();
@@ -44,6 +47,64 @@ async function count(round: () => Promise<unknown>): Promise<unknown> {
   } finally {
     giveBack();
   }
+}
+
+/** What goes on with the descriptor table full, but for a few, once something has waited. */
+async function afterWait(
+  free: number,
+  ends: Ends,
+  body: (ends: Ends) => Promise<unknown>,
+): Promise<unknown> {
+  const [a, b] = UnixStream.pair();
+  const reading = b.read(byte);
+  await a.write(byte);
+  await reading;
+  takeAll();
+  for (const fd of taken.splice(taken.length - free)) fd.close();
+  let turns = 0;
+  let counting = true;
+  const countTurn = () => {
+    turns++;
+    if (counting) setImmediate(countTurn);
+  };
+  setImmediate(countTurn);
+  try {
+    const result = await body(ends);
+    return { result, turned: turns > 3 };
+  } catch (error) {
+    return { error: (error as Error).message };
+  } finally {
+    counting = false;
+    giveBack();
+  }
+}
+
+/** A thousand messages with a descriptor, each sent and received before the next; what was lost. */
+async function inSequence([a, b]: Ends): Promise<unknown> {
+  for (let i = 0; i < ROUNDS; i++) {
+    await a.sendMessage(byte, { fds: [file] });
+    (await b.receiveMessage())!.close();
+  }
+  return ROUNDS;
+}
+
+/** The same in bursts of which none waits for another, which the receiver has room for. */
+async function inBursts([a, b]: Ends, burst: number): Promise<unknown> {
+  const got: number[] = [];
+  const data = new Uint8Array(1);
+  for (let sent = 0; sent < ROUNDS;) {
+    const sending: Promise<number>[] = [];
+    for (let i = 0; i < burst; i++) {
+      data[0] = sent++;
+      sending.push(a.sendMessage(data.slice(), { fds: [file] }));
+    }
+    await Promise.all(sending);
+    for (let i = 0; i < burst; i++) {
+      using message = (await b.receiveMessage({ size: 1 }))!;
+      got.push(message.data[0]!);
+    }
+  }
+  return got.every((value, i) => value === i % 256) ? got.length : "out of order";
 }
 
 /** Two ends of each kind, and what one sends and the other receives a byte by. */
@@ -136,6 +197,17 @@ const programs: Record<string, () => Promise<unknown>> = {
   "UnixStream.sendMessage() with descriptors": () =>
     cutShort(file, (a, data) => a.sendMessage(data, { fds: [file, file] })),
 };
+
+for (const Kind of [UnixStream, UnixDatagram, UnixSeqpacket]) {
+  for (const free of [0, 3]) {
+    programs[`${Kind.name}.sendMessage() with a descriptor where ${free} are free`] = () =>
+      afterWait(free, Kind.pair(), async (ends) => [
+        await inSequence(ends),
+        // A datagram receiver has room for ten messages; a burst as large as the credit cannot be.
+        await inBursts(ends, Kind === UnixDatagram ? 10 : 200),
+      ]);
+  }
+}
 
 openForSignals();
 console.log(JSON.stringify(await programs[process.argv[2]!]!()));

@@ -9,11 +9,15 @@ import { join } from "@std/path";
 import { withTempDir } from "./sockets.ts";
 
 /** Compiles a C program, runs it with these arguments, and returns what it prints. */
-export function runC(source: string, args: readonly string[] = []): Promise<string> {
+export function runC(
+  source: string,
+  args: readonly string[] = [],
+  compiler = "cc",
+): Promise<string> {
   return withTempDir((directory) => {
     const [file, binary] = [join(directory, "program.c"), join(directory, "program")];
     writeFileSync(file, source);
-    execFileSync("cc", ["-o", binary, file], { stdio: ["ignore", "ignore", "inherit"] });
+    execFileSync(compiler, ["-o", binary, file], { stdio: ["ignore", "ignore", "inherit"] });
     return execFileSync(binary, args, { encoding: "utf8" });
   });
 }

@@ -90,16 +90,17 @@ def peer_credentials(connection):
 
 /**
  * Starts Python on a script, which finds `args`, `say()` and `hear()` and more besides the modules.
- * Bytes come to it as hexadecimal text.
+ * Bytes come to it as hexadecimal text. `through` is a command that starts another.
  */
 export function python(
   script: string,
   args: readonly (string | number | Uint8Array)[],
   options?: ProcessOptions,
+  through: readonly string[] = [],
 ): Peer {
   const words = args.map((arg) => arg instanceof Uint8Array ? hex(arg) : String(arg));
   const source = `${PRELUDE}\n${withoutIndentation(script)}`;
-  return new Peer(["python3", "-I", "-S", "-c", source, ...words], options);
+  return new Peer([...through, "python3", "-I", "-S", "-c", source, ...words], options);
 }
 
 function withoutIndentation(text: string): string {

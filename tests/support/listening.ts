@@ -49,7 +49,7 @@ export function rawConnect(fd: number, path: string): number {
 }
 
 export function closeRaw(fd: number): void {
-  file.close(fd);
+  file.closeHandedOver(fd);
 }
 
 /** Makes what a server leaves that was killed: a socket's file with nobody behind it. */

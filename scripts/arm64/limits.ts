@@ -1,0 +1,106 @@
+/**
+ * What QEMU's emulation of user programs (checked: 7.2) cannot do, as small C programs show that do the same on the
+ * machine itself and under it, and by what one knows a test that fails for that reason. `npm run test:arm64` names
+ * such tests as left out. On a machine of that kind none of this counts.
+ * @module
+ */
+
+import type { RuntimeName } from "../testing/options.ts";
+
+/** A reason why tests fail under emulation and nowhere else. */
+export interface Limit {
+  reason: string;
+  /** What the failure says, where that tells the reason from every other. */
+  symptom?: RegExp;
+  /** Else the titles, by the name of the file in `tests/` without ".test.ts". */
+  tests?: Readonly<Record<string, readonly string[]>>;
+  /** Where it is so; on all runtimes without it. */
+  runtimes?: readonly RuntimeName[];
+}
+
+const SOCKETS = ["STREAM", "SEQPACKET", "DGRAM"];
+
+export const limits: readonly Limit[] = [
+  {
+    reason: "QEMU does not know SO_TIMESTAMPNS, on which record sockets depend",
+    symptom: /Cannot set the marks of records: ENOPROTOOPT/,
+    tests: {
+      ancillary_ownership: [
+        "G155 UnixSeqpacket gets the descriptors of a process that was killed right after it sent them",
+      ],
+      // Their accept() and what else waits is left over when making a UnixSeqpacket fails.
+      authorize_from_within: ["(outside a test)"],
+      seqpacket_listener: ["(outside a test)"],
+      options: [
+        "J202 SO_TIMESTAMPNS gives messages the time of their sending, and streams none",
+        "J202 UnixDatagram receives as ever on a socket that has SO_TIMESTAMPNS",
+      ],
+    },
+  },
+  {
+    reason: "QEMU does not know SO_PASSPIDFD and SO_PASSRIGHTS",
+    symptom: /Cannot set the passing of (pidfds|descriptors): ENOPROTOOPT/,
+  },
+  {
+    reason: "QEMU does not know SO_PEEK_OFF",
+    symptom: /Cannot set the peek offset: ENOPROTOOPT/,
+  },
+  {
+    reason: "QEMU does not say how much room SO_PEERGROUPS needs",
+    symptom: /Cannot read the peer's (groups|security context): ERANGE/,
+  },
+  {
+    reason:
+      "QEMU gives the kernel more room for control messages than the program has, does not say " +
+      "what it cuts off then, and leaves the descriptors in it open",
+    tests: {
+      ancillary_limits: ["UnixStream", "UnixDatagram"].map((kind) =>
+        `G137 ${kind}: room of CMSG_SPACE for n descriptors takes n, and CMSG_LEN for one takes one`
+      ),
+      cmsg_kernel: [
+        ...SOCKETS.map((type) =>
+          "parseControl() reports every descriptor that the kernel installs, in 1200 messages " +
+          `through a SOCK_${type} pair`
+        ),
+        "parseControl() reports every descriptor of each message of a batch",
+        "parseControl() reads what fits into 16 to 32 bytes: 20 hold one descriptor, 24 two, 28 three",
+        "N239 parseControl() finds [1,2], [3,4,5], [], [7] joined in their order by the kernel",
+      ],
+      credentials_messages: [
+        "H175 credentials that found too little room are reported as missing, never as somebody else's",
+      ],
+    },
+  },
+  {
+    reason: "QEMU has no NETLINK_SOCK_DIAG, and /proc/net/unix does not tell such names apart",
+    tests: {
+      errors_takeover: [
+        "UnixListener.listen() never takes over a socket that does not listen yet, with a carriage return in its name",
+        "UnixListener.listen() never takes over a socket that does not listen yet, with a line feed in its name",
+        "UnixListener.listen() never takes over a socket that was renamed and does not listen yet",
+      ],
+    },
+  },
+  {
+    reason: "in a user namespace of their own, the tests may not claim the pid of another process",
+    tests: {
+      credentials_claims: ["UnixStream", "UnixDatagram"].map((kind) =>
+        `H170 ${kind}: the pid of no process is ESRCH, and nothing is sent`
+      ),
+    },
+  },
+  {
+    reason:
+      "QEMU's address space has no room for the memory that Bun sets aside for an ArrayBuffer that grows",
+    symptom: /mprotect failed: Cannot allocate memory/,
+    runtimes: ["bun"],
+  },
+  {
+    reason:
+      "QEMU makes a fork of Bun's vfork, which hides from the parent that a program cannot be started",
+    tests: {
+      spawn_process: ["spawnWithSocket() rejects where nothing can start, and leaves nothing open"],
+    },
+    runtimes: ["bun"],
+  },
+];

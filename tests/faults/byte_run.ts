@@ -1,0 +1,193 @@
+/**
+ * A run of steps over the two ends of a stream, or of a pipe.
+ * @module
+ */
+
+import { Fd, UnixListener, UnixStream } from "../../mod.ts";
+import { ByteEnd, type Channel } from "./byte_end.ts";
+import { judgeBytes } from "./model_bytes.ts";
+import { describe, LAST, type Plan, type Step } from "./plan.ts";
+import type { World } from "./world.ts";
+
+const READS = ["read", "readSync", "readExactly", "peek", "peekSync"];
+
+export async function runBytes(world: World, plan: Plan): Promise<void> {
+  const isPipe = plan.kind === "fd";
+  const channels = isPipe ? Fd.pipe().toReversed() : await streams(plan);
+  const ends = channels.map((channel, i) =>
+    new ByteEnd("ab"[i]!, world, channel, plan.manners[i]!)
+  ) as [ByteEnd, ByteEnd];
+  const run = new ByteRun(world, plan, ends);
+  for (const step of plan.steps) await run.step(step);
+  await run.finish();
+  run.judge(0, 1);
+  if (!isPipe) run.judge(1, 0);
+}
+
+async function streams({ buffers, connected }: Plan): Promise<[UnixStream, UnixStream]> {
+  let pair: [UnixStream, UnixStream];
+  if (connected) {
+    using listener = UnixListener.listen({ kind: "unnamed" });
+    const [client, server] = await Promise.all([
+      UnixStream.connect(listener.addr),
+      listener.accept(),
+    ]);
+    pair = [client, server];
+  } else {
+    pair = UnixStream.pair();
+  }
+  buffers.forEach((size, i) => {
+    if (size > 0) pair[i]!.sendBufferSize = size;
+  });
+  return pair;
+}
+
+/** Gives the descriptor to a new object. */
+function rewrapped(channel: Channel): Channel {
+  return channel instanceof UnixStream
+    ? UnixStream.fromFd(channel.intoFd())
+    : Fd.adopt(channel.intoFd());
+}
+
+/** Goes on with a duplicate. */
+function duplicated(channel: Channel): Channel {
+  if (channel instanceof UnixStream) return channel;
+  const copy = channel.dup();
+  channel.close();
+  return copy;
+}
+
+class ByteRun {
+  readonly #world: World;
+  readonly #plan: Plan;
+  readonly #ends: readonly [ByteEnd, ByteEnd];
+  /** Whether an end was closed before it had read all. */
+  readonly #closed = [false, false];
+
+  constructor(world: World, plan: Plan, ends: readonly [ByteEnd, ByteEnd]) {
+    this.#world = world;
+    this.#plan = plan;
+    this.#ends = ends;
+  }
+
+  async step(step: Step): Promise<void> {
+    const { journal } = this.#world;
+    journal.note(describe(step));
+    journal.count("operations");
+    if (await this.#world.disturb(step)) return;
+    const index = this.#endFor(step);
+    const end = this.#ends[index]!;
+    if (end.full) await this.#world.turns(20);
+    if (!end.full) this.#do(step, end, index);
+    await this.#world.turns(step.turns);
+    if (step.choice % 3 === 0) { for (const one of this.#ends) one.closeLater(); }
+  }
+
+  /** Of a pipe, one end only writes, and the other only reads. */
+  #endFor(step: Step): 0 | 1 {
+    if (this.#plan.kind !== "fd") return step.end;
+    if (step.what.startsWith("write")) return 0;
+    if (READS.includes(step.what) || step.what.startsWith("waitReadable")) return 1;
+    return step.end;
+  }
+
+  #do(step: Step, end: ByteEnd, index: number): void {
+    const { channel } = end;
+    if (step.what.startsWith("write") || step.what.startsWith("sendMessage")) {
+      if (step.what.startsWith("send")) end.send(step);
+      else end.write(step);
+      // Right when the data arrive, and in the middle of what waits for them.
+      this.#world.abort("data");
+      return;
+    }
+    if (step.what.startsWith("receiveMessage")) return end.receive(step);
+    if (READS.includes(step.what)) {
+      // The reads of somebody who wants it all follow each other.
+      const times = step.what === "readExactly" ? 1 + step.choice % 4 : 1;
+      for (let i = 0; i < times; i++) end.take(step);
+      return;
+    }
+    if (channel.closed) return;
+    switch (step.what) {
+      case "close":
+      case "dispose":
+        this.#closed[index] = true;
+        if (step.what === "close") return channel.close();
+        return channel[Symbol.dispose]();
+      case "rewrap":
+        if (end.replaceable) end.replace(rewrapped);
+        return;
+      case "dup":
+        if (!this.#world.isShort) end.replace(duplicated);
+        return;
+      case "waitReadable":
+      case "waitReadableSync":
+        return end.waitReadable(step);
+    }
+    if (channel instanceof UnixStream) this.#control(step, channel);
+  }
+
+  #control(step: Step, stream: UnixStream): void {
+    switch (step.what) {
+      case "shutdown read":
+      case "shutdown write":
+        return stream.shutdown(step.what === "shutdown read" ? "read" : "write");
+      case "buffer":
+        stream.sendBufferSize = 1 + step.choice % 60_000;
+        return;
+      case "ref":
+        return void stream.ref();
+      case "unref":
+        return void stream.unref();
+      case "look":
+        if (stream.bytesReadable < 0 || stream.bytesUnsent < 0) this.#world.fail("below zero");
+        return void stream.peerCredentials();
+    }
+  }
+
+  /** Lets everything come to its end: what waits, what is under way, and both ends. */
+  async finish(): Promise<void> {
+    const { journal } = this.#world;
+    journal.note("the end");
+    this.#world.abort("all");
+    this.#world.faults.restore();
+    this.#world.giveBack();
+    const ending = this.#ends.map(async (end) => {
+      if (!this.#plan.hasty) await Promise.all(end.writing);
+      await end.endWriting();
+    });
+    await Promise.all([...ending, this.#drain(0), this.#drain(1)]);
+    for (const end of this.#ends) end.channel.close();
+    await Promise.all(this.#ends.flatMap((end) => [...end.writing, ...end.reading]));
+    for (const end of this.#ends) {
+      end.closeLater();
+      end.resolveAborts();
+      end.checkCount();
+      end.checkBuffers();
+    }
+  }
+
+  /** Reads all that an end can still get. */
+  async #drain(index: 0 | 1): Promise<void> {
+    const end = this.#ends[index];
+    if (this.#plan.kind === "fd" && index === 0) return;
+    for (let id = 1_000_000; end.reads; id++) {
+      const step = { ...LAST, id, end: index, size: 1 + (id * 7919) % 70_000 };
+      if (this.#plan.kind === "stream") end.receive({ ...step, what: "receiveMessage" });
+      else end.take(step);
+      await Promise.all(end.reading);
+    }
+    // What cannot read to the end must not leave the other end waiting.
+    if (!end.sawEnd) {
+      this.#closed[index] = true;
+      end.channel.close();
+    }
+  }
+
+  judge(from: 0 | 1, to: 0 | 1): void {
+    const [writer, reader] = [this.#ends[from]!, this.#ends[to]!];
+    const ended = reader.sawEnd && !this.#closed[to];
+    const verdict = judgeBytes({ written: writer.written, read: reader.read, ended });
+    if (verdict !== null) this.#world.fail(`from ${writer.name} to ${reader.name}: ${verdict}`);
+  }
+}

@@ -1,0 +1,80 @@
+/** Leaves things open, or does not, and ends. Argument: what to do. */
+
+import { readdirSync } from "node:fs";
+import process from "node:process";
+import { Fd, UnixListener, UnixStream } from "../../mod.ts";
+
+interface Globals {
+  Bun?: { gc(force: boolean): void };
+  gc?: () => void;
+}
+const globals = globalThis as Globals;
+
+const what = process.argv[2]!;
+
+function open(): number {
+  return readdirSync("/proc/self/fd").length;
+}
+
+/** Overwrites what calls have left on the stack: Bun's collector keeps what looks like a pointer there. */
+function scrub(depth = 200): number {
+  return depth === 0 ? 0 : 1 + scrub(depth - 1);
+}
+
+async function collect(): Promise<void> {
+  scrub();
+  if (globals.Bun !== undefined) globals.Bun.gc(true);
+  else globals.gc!();
+  await new Promise((resolve) => setImmediate(resolve));
+}
+
+function makePair() {
+  return UnixStream.pair();
+}
+
+const programs: Record<string, () => unknown> = {
+  "nothing"() {
+    for (const stream of makePair()) stream.close();
+    using reader = Fd.open("/dev/null");
+    void reader;
+  },
+  "pairs"() {
+    for (let i = 0; i < 3; i++) makePair();
+  },
+  "unref"() {
+    UnixListener.listen({ kind: "unnamed" }).unref();
+  },
+  "given away"() {
+    makePair().map((stream) => stream.intoFd());
+  },
+  "standard input"() {
+    Fd.adopt(0);
+  },
+  async "waiting"() {
+    // What waiting needs stays, and is nobody's loss.
+    const [a, b] = makePair();
+    setTimeout(() => a.writeAll(new Uint8Array(4)), 1);
+    await b.read(new Uint8Array(4));
+    a.close();
+    b.close();
+  },
+  async "lost"() {
+    const before = open();
+    (() => {
+      for (let i = 0; i < 50; i++) Fd.pipe();
+    })();
+    // The collector may hold on to a few.
+    while (open() > before + 10) await collect();
+  },
+  "exit"() {
+    makePair();
+    process.exit(0);
+  },
+  "another status"() {
+    makePair();
+    process.exitCode = 7;
+  },
+};
+
+await programs[what]!();
+console.log("done");

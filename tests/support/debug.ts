@@ -1,0 +1,41 @@
+/**
+ * The C library with debug mode's checks around it, for a test that runs without debug mode.
+ * @module
+ */
+
+import type { Abi } from "../../ffi/abi/mod.ts";
+import { bunRuntime } from "../../ffi/bun.ts";
+import { type Debugging, debugging } from "../../ffi/debug.ts";
+import { denoRuntime } from "../../ffi/deno.ts";
+import { native } from "../../ffi/mod.ts";
+import { nodeRuntime } from "../../ffi/node.ts";
+import type { Runtime } from "../../ffi/runtime.ts";
+import type { Libc } from "../../ffi/symbols.ts";
+import { RUNTIME } from "./runtime.ts";
+
+function runtimeOfItsOwn(): Runtime {
+  return { deno: denoRuntime, bun: bunRuntime, node: nodeRuntime }[RUNTIME]();
+}
+
+/** What the library itself would work with in debug mode. */
+export interface Checked {
+  readonly runtime: Runtime;
+  readonly libc: Libc;
+  readonly abi: Abi;
+  readonly debugging: Debugging;
+}
+
+/** A C library of its own, with the checks, and with ledgers in which nothing is written yet. */
+export function checkedLibc(): Checked {
+  const runtime = runtimeOfItsOwn();
+  const { abi } = native();
+  const libc = runtime.bind(abi);
+  return { runtime, libc, abi, debugging: debugging(runtime, libc, abi, "pointers") };
+}
+
+/** The C library without the checks, for calls that are wrong on purpose. */
+export function uncheckedLibc(): Omit<Checked, "debugging"> {
+  const runtime = runtimeOfItsOwn();
+  const { abi } = native();
+  return { runtime, libc: runtime.bind(abi), abi };
+}
