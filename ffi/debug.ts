@@ -126,6 +126,9 @@ function learn(
     case "fcntl":
       if (args[1] === abi.constants.F_DUPFD_CLOEXEC) descriptors.made(result as number);
       return;
+    case "ioctl":
+      if (args[1] === abi.linux?.SIOCUNIXFILE) descriptors.made(result as number);
+      return;
     case "getsockopt":
       return learnOption(abi, descriptors, args);
     case "recvmsg":

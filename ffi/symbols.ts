@@ -290,7 +290,7 @@ export const symbols = {
   },
   // int fcntl(int fd, int cmd, ...)
   fcntl: { args: ["i32", "i32", "i32"], result: "i32", variadicAfter: 2 },
-  // int ioctl(int fd, unsigned long request, ...): with requests that leave an int
+  // int ioctl(int fd, unsigned long request, ...): with requests that take or leave an int
   ioctl: { args: ["i32", "u32", "buffer"], memory: { 2: 4 }, result: "i32", variadicAfter: 2 },
   // int flock(int fd, int operation)
   flock: { args: ["i32", "i32"], result: "i32" },

@@ -7,7 +7,7 @@
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { inLines, sumOf } from "./faults/counts.ts";
-import { kindFrom, numberFrom, refusedFrom, runtimesFrom } from "./faults/options.ts";
+import { endOnSignals, kindFrom, numberFrom, refusedFrom, runtimesFrom } from "./faults/options.ts";
 import { KINDS } from "../tests/faults/plan.ts";
 import { type Report, runSeeds, type Runtime } from "../tests/faults/process.ts";
 
@@ -61,6 +61,7 @@ async function main(): Promise<number> {
   if (operations !== undefined) numberFrom("--operations", operations, 0);
   const kind = kindFrom(values.kind);
   const refuse = refusedFrom(values.refuse);
+  endOnSignals();
   console.log(seeds === 1 ? `Seed ${first}` : `Seeds ${first} to ${first + seeds - 1}`);
   let failed = false;
   for (const runtime of runtimes) {

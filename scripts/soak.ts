@@ -8,7 +8,7 @@
 
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { kindFrom, refusedFrom, runtimesFrom } from "./faults/options.ts";
+import { endOnSignals, kindFrom, refusedFrom, runtimesFrom } from "./faults/options.ts";
 import { liveLine, type Soak, soak, summaryOf } from "./faults/soaking.ts";
 import { KINDS } from "../tests/faults/plan.ts";
 
@@ -42,6 +42,7 @@ async function main(): Promise<number> {
   if (!(minutes > 0 && minutes < Infinity)) throw new Error("--minutes must be a positive number");
   const options = { kind: kindFrom(values.kind), refuse: refusedFrom(values.refuse) };
   const runtimes = runtimesFrom(values.runtime);
+  endOnSignals();
   const start = performance.now();
   const soaks: Soak[] = [];
   const stopShowing = show(() => soaks, start, minutes);

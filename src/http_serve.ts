@@ -105,6 +105,7 @@ export class HttpService implements AsyncDisposable {
   constructor(listener: UnixListener, server: ConnectionServer, signal: AbortSignal | undefined) {
     this.#listener = listener;
     this.#server = server;
+    refuseDescriptors(listener);
     this.#watch();
     const stop = () => void this.shutdown();
     signal?.addEventListener("abort", stop, { once: true });
@@ -243,6 +244,18 @@ export class HttpService implements AsyncDisposable {
   }
 }
 
+/**
+ * Lets nobody send descriptors who connects from now on: HTTP has no use for them, and the kernel would
+ * drop them here, which for some takes as long as their sender likes. Linux before 6.16 cannot.
+ */
+function refuseDescriptors(listener: UnixListener): void {
+  try {
+    listener.passDescriptors = false;
+  } catch {
+    // Nor is a listener that is closed in any danger.
+  }
+}
+
 /** Has a response say that it is the last of its connection. */
 function lastOf(response: ServedResponse): void {
   if (!response.headersSent) response.shouldKeepAlive = false;
@@ -272,7 +285,8 @@ function claim(server: ConnectionServer): () => void {
 /**
  * Gives a server of `node:http` the connections of a listener, which may be abstract, inherited, or
  * open to certain users only. The server must not listen to it by itself; it counts as `listening`
- * meanwhile. `headersTimeout` and `requestTimeout` of the server hold for these connections too.
+ * meanwhile. `headersTimeout` and `requestTimeout` of the server hold for these connections too. Peers
+ * that connect from now on cannot send descriptors (`passDescriptors`, Linux 6.16).
  *
  * @param listener is closed when the service stops; closing it stops the service
  * @param server a server of `node:http`, on any runtime

@@ -56,7 +56,7 @@ test("AFUNIX_DEBUG=pointers checks, and reports nothing that is lost or left ope
 });
 
 test("no other value of AFUNIX_DEBUG does anything", async () => {
-  for (const value of ["", "0", "true"]) {
+  for (const value of ["", "0"]) {
     const { stdout, stderr, code } = await leave("pairs", value);
     assertEquals([stdout, stderr, code], ["done\n", "", 0]);
   }

@@ -42,7 +42,10 @@ async function main(): Promise<number> {
     },
     // What the checks say does not depend on the processor.
     [...suite, "--skip-checks", ...args],
-    { AFUNIX_EMULATED: "qemu-user", DENO_DIR: join(folder, "deno_dir") },
+    (alone) => ({
+      AFUNIX_EMULATED: alone ? "in a user namespace" : "on the whole machine",
+      DENO_DIR: join(folder, "deno_dir"),
+    }),
   );
 }
 

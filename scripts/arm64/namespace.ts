@@ -47,21 +47,24 @@ export interface Place {
 /**
  * Runs a script in that place under this process's own Node.js, and returns its exit code. Throws an Error that
  * says what is needed where the place cannot be built.
+ *
+ * @param env the variables to set, by whether there is a user namespace
  */
 export async function runInPlace(
   place: Place,
   args: readonly string[],
-  env: Record<string, string>,
+  env: (alone: boolean) => Record<string, string>,
 ): Promise<number> {
   const programs = join(place.folder, "bin");
-  const variables = { ...process.env, ...env, PATH: `${programs}:${process.env["PATH"]}` };
+  const path = `${programs}:${process.env["PATH"]}`;
+  const variables = (alone: boolean) => ({ ...process.env, ...env(alone), PATH: path });
   const command = ["sh", "-c", writeFiles(place, programs), "sh", ...args];
-  const alone = await runUnshared(["--user", "--keep-caps"], command, variables);
+  const alone = await runUnshared(["--user", "--keep-caps"], command, variables(true));
   if (alone !== undefined) return alone;
   if (process.getuid!() !== 0) throw new Error(help);
   console.log("Registering QEMU for the whole machine as long as the tests run");
   try {
-    const shared = await runUnshared([], command, variables);
+    const shared = await runUnshared([], command, variables(false));
     if (shared !== undefined) return shared;
     throw new Error(help);
   } finally {
@@ -100,7 +103,15 @@ function writeFiles(
   ];
   return `echo inside >&3; read go <&3; exec 3>&-
     { ${steps.join(" && ")}; } || exit ${cannotBuild}
-    exec setpriv --inh-caps=-all --ambient-caps=-all ${quoted(ownNode)} "$@"`;
+    exec ${runAs()} ${quoted(ownNode)} "$@"`;
+}
+
+/** The command that runs another as this process's user, without the privileges that building the place took. */
+function runAs(): string {
+  const [uid, gid] = [process.getuid!(), process.getgid!()];
+  return uid === 0
+    ? "setpriv --inh-caps=-all --ambient-caps=-all"
+    : `unshare --user --map-user=${uid} --map-group=${gid}`;
 }
 
 /** Undefined if the place cannot be built with these flags of unshare(1). */
@@ -146,14 +157,17 @@ async function letIn(child: ChildProcess, mapUsers: boolean): Promise<boolean> {
   return true;
 }
 
-/** Gives everybody the number that they have outside; who is not root may do so for their own number alone. */
+/**
+ * Gives everybody the number that they have outside. Who is not root is root in there, to whom the files of
+ * `binfmt_misc` belong, and comes back to their own number by one more namespace, in `runAs`.
+ */
 function mapIds(pid: number): void {
   const isRoot = process.getuid!() === 0;
   const all = `0 0 ${0xffffffff}`;
   const [uid, gid] = [process.getuid!(), process.getgid!()];
   if (!isRoot) writeFileSync(`/proc/${pid}/setgroups`, "deny");
-  writeFileSync(`/proc/${pid}/uid_map`, isRoot ? all : `${uid} ${uid} 1`);
-  writeFileSync(`/proc/${pid}/gid_map`, isRoot ? all : `${gid} ${gid} 1`);
+  writeFileSync(`/proc/${pid}/uid_map`, isRoot ? all : `0 ${uid} 1`);
+  writeFileSync(`/proc/${pid}/gid_map`, isRoot ? all : `0 ${gid} 1`);
 }
 
 function quoted(text: string): string {

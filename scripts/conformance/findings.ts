@@ -14,8 +14,8 @@ export interface State {
   page: string;
 }
 
-/** What does not fit, for people; nothing where all does. */
-export function findings({ sources, runs, page }: State): string[] {
+/** What does not fit in the cases and the tests, for people; nothing where all does. */
+export function findings({ sources }: Pick<State, "sources">): string[] {
   const found: string[] = [];
   const shown = new Set<string>();
   for (const [file, source] of sources) {
@@ -27,6 +27,12 @@ export function findings({ sources, runs, page }: State): string[] {
   for (const { id, untested } of CASES.values()) {
     if (!shown.has(id) && untested === undefined) found.push(`No test has the number ${id}`);
   }
+  return found;
+}
+
+/** What the page tells no longer as it is, since tests have changed; the next count mends it. */
+export function outdated({ sources, runs, page }: State): string[] {
+  const found: string[] = [];
   for (const { name } of PROGRAMS) {
     const has = ({ files }: RunCounts) =>
       Object.values(files).some(({ programs }) => programs[name]);
@@ -46,13 +52,16 @@ export function findings({ sources, runs, page }: State): string[] {
 
 /** The files whose numbers are not those that were counted, and those that are no more. */
 export function staleFiles({ sources, runs }: Omit<State, "page">): string[] {
-  const counted = new Set(runs.flatMap(({ files }) => Object.keys(files)));
-  const stale = [...counted].filter((file) => !sources.has(file));
+  const known = new Set(runs.flatMap(({ files }) => Object.keys(files)));
+  const stale = [...known].filter((file) => !sources.has(file));
+  // Every runtime of the first machine has to have run it.
+  const first = runs.filter(({ machine }) => machine === runs[0]!.machine);
+  const isCounted = (file: string) => first.length > 0 && first.every(({ files }) => files[file]);
   for (const [file, source] of sources) {
     const numbers = new Set(runs.flatMap(({ files }) => Object.keys(files[file]?.cases ?? {})));
     const differs = numbersInSource(source).symmetricDifference(numbers).size > 0;
     // A file without numbers counts too, among all tests.
-    if (differs || !counted.has(file)) stale.push(file);
+    if (differs || !isCounted(file)) stale.push(file);
   }
   return stale.sort();
 }

@@ -21,7 +21,8 @@ const NO_TITLES = "// These titles are data";
 export function numbersInSource(source: string): Set<string> {
   const found = new Set<string>();
   if (source.startsWith(NO_TITLES)) return found;
-  const literal = new RegExp(`["'\`](${NUMBERS})(?=[ :"'\`])`, "g");
+  // A title may begin with a variable, too.
+  const literal = new RegExp(`["'\`](?:\\$\\{\\w+\\} )?(${NUMBERS})(?=[ :"'\`])`, "g");
   for (const [, numbers] of source.matchAll(literal)) {
     for (const number of split(numbers)) found.add(number);
   }

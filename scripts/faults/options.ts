@@ -1,5 +1,6 @@
 /** What the commands over tests/faults understand in common. */
 
+import process from "node:process";
 import { type Kind, KINDS } from "../../tests/faults/plan.ts";
 import { type Runtime, RUNTIMES } from "../../tests/faults/process.ts";
 
@@ -29,4 +30,11 @@ export function numberFrom(option: string, text: string, least: number): number 
     throw new Error(`${option} must be a whole number, ${least} at least`);
   }
   return value;
+}
+
+/** Has a signal end this process in the way that ends those that it started, too. */
+export function endOnSignals(): void {
+  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+    process.on(signal, () => process.exit(code));
+  }
 }

@@ -33,7 +33,7 @@ export async function listenerAtLimit(runtime: RuntimeName, clients: number): Pr
     await using client = new Party(runtime, "clients", [path], { descriptors: clients + 200 });
     await client.line();
     await client.ask({ do: "crowd", count: clients });
-    await until(() => server.descriptors >= LIMIT - 1, "the server is at its limit");
+    await until(() => server.used >= LIMIT - 1, "the server is at its limit");
     const quiet = await expectQuiet(server);
     const { answered } = await client.ask<{ answered: number }>({ do: "answered" });
     expect(answered < LIMIT, () => `${answered} were answered by a server at its limit`);

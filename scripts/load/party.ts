@@ -128,6 +128,11 @@ export class Party implements AsyncDisposable {
     return this.table.length;
   }
 
+  /** How many it has, all of its own and all of the runtime's: what its limit counts. */
+  get used(): number {
+    return readdirSync(`/proc/${this.#child.pid}/fd`).length;
+  }
+
   /** Seconds of processor time that it has taken so far. */
   get processorTime(): number {
     const text = readFileSync(`/proc/${this.#child.pid}/stat`, "utf8");

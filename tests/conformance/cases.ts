@@ -298,7 +298,6 @@ export const SECTIONS: readonly Section[] = [
     kernel(215, "A signal neither ends a blocking call nor makes it longer"),
     library(217, "Closing a socket in its own continuation, or another that is ready, is safe"),
     library(218, "Who floods starves neither others nor timers"),
-    library(300, "Random operations amid faults and kills lose nothing and leave nothing open"),
   ]),
   section("L", "Errors", [
     kernel(220, "What cannot be connected to is ENOENT or ECONNREFUSED, each as the kernel has it"),

@@ -118,10 +118,13 @@ export function replayCommand(request: Request, seed: number): string {
 export async function runSeeds(request: Request): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), "afunix-faults-"));
   const journal = request.keep ?? join(folder, "journal");
+  const removeFolder = () => rmSync(folder, { recursive: true, force: true });
+  process.on("exit", removeFolder);
   try {
     return await inProcess(request, journal);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    process.off("exit", removeFolder);
+    removeFolder();
   }
 }
 

@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import process from "node:process";
 import { join } from "@std/path";
 import { native } from "../../ffi/mod.ts";
-import { Peer, python } from "./interop.ts";
+import { type Peer, python } from "./interop.ts";
 import { unlessProgram } from "./runtime.ts";
 
 /** The user and the group of an attacker: nobody's. */
