@@ -11,9 +11,6 @@ import { checkSystemCall } from "./debug_syscalls.ts";
 import { takeField } from "./struct.ts";
 import type { Extent, NativeType, Signature, StructName, SymbolName } from "./symbols.ts";
 
-/** The most parts of one message (UIO_MAXIOV). */
-const MOST_PARTS = 1024;
-
 /** Two numbers of 64 bits (`struct timespec`). */
 const TIMESPEC_SIZE = 16;
 
@@ -148,9 +145,6 @@ function checkMessage(
   if (address !== 0) checkPart("msg_name", address, take(fields.msg_namelen));
   checkPart("msg_control", take(fields.msg_control), take(fields.msg_controllen));
   const parts = take(fields.msg_iovlen);
-  if (parts > MOST_PARTS) {
-    throw new PointerError(name, `msg_iovlen of ${pointer}`, `is ${parts}`);
-  }
   const partsAt = take(fields.msg_iov);
   checkPart("msg_iov", partsAt, parts * iovec.size);
   if (parts === 0) return;

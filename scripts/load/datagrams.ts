@@ -10,12 +10,14 @@ import { number, type Scenario, withDirectory } from "./scenario.ts";
 
 const WRITERS = 64;
 
-/** So many datagrams of each of 64 writers, which all arrive, those of each writer in order. */
+/** How the writers send, and how many datagrams each. */
+export type Ways = Partial<Record<"connected" | "addressed", number>>;
+
+/** Datagrams of 64 writers, which all arrive, those of each writer in order. */
 export async function manyWriters(
   runtime: RuntimeName,
-  count: number,
   processes: number,
-  ways: readonly ("connected" | "addressed")[],
+  ways: Ways,
 ): Promise<string> {
   return await withDirectory(async (directory) => {
     const path = join(directory, "receiver.sock");
@@ -29,7 +31,7 @@ export async function manyWriters(
     );
     for (const writer of writers) await writer.line();
     const parts: string[] = [];
-    for (const way of ways) {
+    for (const [way, count] of Object.entries(ways)) {
       const start = performance.now();
       const receiving = receiver.ask({ do: "receive", writers: WRITERS, count });
       const connected = way === "connected";
@@ -37,11 +39,12 @@ export async function manyWriters(
         receiving,
         ...writers.map((writer) => writer.ask({ do: "send", count, connected })),
       ]);
-      parts.push(`${way} in ${number((performance.now() - start) / 1000)} s`);
+      const seconds = number((performance.now() - start) / 1000);
+      parts.push(`${number(count)} each, ${way}, in ${seconds} s`);
     }
     const queue = readFileSync("/proc/sys/net/unix/max_dgram_qlen", "utf8").trim();
-    return `${WRITERS} writers in ${processes} processes × ${number(count)} datagrams through a ` +
-      `queue of ${queue}, all delivered, each writer's in order: ${parts.join(", ")}`;
+    return `datagrams of ${WRITERS} writers in ${processes} processes through a queue of ${queue}, all ` +
+      `delivered, each writer's in order: ${parts.join("; ")}`;
   });
 }
 
@@ -49,5 +52,7 @@ export async function manyWriters(
 export const datagramScenarios: readonly Scenario[] = [{
   name: "datagrams",
   run: (runtime, quick) =>
-    manyWriters(runtime, quick ? 250 : 1000, quick ? 4 : 8, ["connected", "addressed"]),
+    quick
+      ? manyWriters(runtime, 4, { connected: 250, addressed: 250 })
+      : manyWriters(runtime, 8, { connected: 1000, addressed: 1000 }),
 }];

@@ -4,6 +4,7 @@
  * does is what the manuals of macOS say.
  */
 
+import process from "node:process";
 import { type Abi, abiFor } from "../../ffi/abi/mod.ts";
 import { nativeOf, useNative } from "../../ffi/native.ts";
 import type { Runtime } from "../../ffi/runtime.ts";
@@ -277,6 +278,8 @@ export function becomeMac(): Mac {
     viewAt: () => mac.errno.buffer as ArrayBuffer,
     watch: never,
   };
+  // The model has no memory for debug mode to look at.
+  delete process.env.AFUNIX_DEBUG;
   useNative(nativeOf(runtime, abi));
   return mac;
 }

@@ -34,6 +34,9 @@ export function hostile(
     "--clear-groups",
     "--no-new-privs",
     "--bounding-set=-all",
+    // What is in root's own folders is not for others.
+    "env",
+    "PATH=/usr/local/bin:/usr/bin:/bin",
   ]);
 }
 
