@@ -83,7 +83,7 @@ async function runOn(
   const run: Run = { runtime: title, machine, files: {} };
   runs.push(run);
   const start = performance.now();
-  const fileTimeout = options.fileTimeout * 1000;
+  const suiteOptions = { fileTimeout: options.fileTimeout * 1000, jobs: options.jobs };
   const onFile = (file: string, inFile: Report, milliseconds: number) => {
     run.files[file] = fileResult(inFile);
     mark(inFile.failed.length === 0, `${file}: ${summary(inFile)}`, milliseconds, "  ");
@@ -94,7 +94,7 @@ async function runOn(
       console.log(`    ✗ ${name}\n${indented(message, "        ")}`);
     }
   };
-  const report = await runSuite(runtime, files, fileTimeout, onFile);
+  const report = await runSuite(runtime, files, suiteOptions, onFile);
   mark(report.failed.length === 0, `${title}: ${summary(report)}`, performance.now() - start);
   return report;
 }

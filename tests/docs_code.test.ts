@@ -99,11 +99,14 @@ function command(script: string, source: string): string[] {
   return commandFor(RUNTIME, script, { allowAll: false, flags });
 }
 
+/** `--no-warnings` is for the program alone, not for the scripts that it starts. */
+const QUIET_CHILDREN = { env: { NODE_NO_WARNINGS: "1" } };
+
 async function runWhole(program: Program, directory: string): Promise<void> {
   const script = join(directory, program.file ?? "program.ts");
   writeFileSync(script, adapt(program.source, directory));
   await withSurroundings(program, directory, async () => {
-    const finished = await run(command(script, program.source));
+    const finished = await run(command(script, program.source), QUIET_CHILDREN);
     const { code, signal, stderr } = finished;
     assertEquals({ code, signal, stderr }, { code: 0, signal: null, stderr: "" });
     const expected = expectedOutput(program.source);
@@ -121,7 +124,7 @@ async function withServer(
 ): Promise<void> {
   const script = join(directory, "server.ts");
   writeFileSync(script, adapt(program.source, directory));
-  await using server = new TestProcess(command(script, program.source));
+  await using server = new TestProcess(command(script, program.source), QUIET_CHILDREN);
   await body(server);
   assertEquals(server.stderr, "");
 }

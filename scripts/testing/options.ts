@@ -1,5 +1,6 @@
 /** What `npm test -- …` understands. */
 
+import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { slowdown } from "./emulation.ts";
 
@@ -15,10 +16,15 @@ export interface Options {
   suite: boolean;
   /** Seconds that one test file may take. */
   fileTimeout: number;
+  /** How many test files run at a time. */
+  jobs: number;
   /** Where to write how each test ended, or undefined. */
   results: string | undefined;
   help: boolean;
 }
+
+/** As many as there are processors, but no crowd: most tests are of several processes. */
+const DEFAULT_JOBS = Math.min(availableParallelism(), 4);
 
 export const usage: string = `Usage: npm test [-- OPTIONS]
 
@@ -27,6 +33,7 @@ export const usage: string = `Usage: npm test [-- OPTIONS]
   --skip-checks           no formatting, lint, type or floors check
   --only-checks           only those
   --file-timeout SECONDS  how long one test file may take (default: 180)
+  --jobs N                how many test files run at a time (default: ${DEFAULT_JOBS})
   --results FILE          writes there, as JSON, how each test ended
   --help`;
 
@@ -40,6 +47,7 @@ export function parseOptions(args: readonly string[]): Options {
       "skip-checks": { type: "boolean" },
       "only-checks": { type: "boolean" },
       "file-timeout": { type: "string" },
+      "jobs": { type: "string" },
       "results": { type: "string" },
       "help": { type: "boolean" },
     },
@@ -50,6 +58,8 @@ export function parseOptions(args: readonly string[]): Options {
   }
   const fileTimeout = Number(values["file-timeout"] ?? 180 * slowdown);
   if (!(fileTimeout > 0)) throw new Error("--file-timeout must be a positive number of seconds");
+  const jobs = Number(values.jobs ?? DEFAULT_JOBS);
+  if (!Number.isInteger(jobs) || jobs < 1) throw new Error("--jobs must be a positive integer");
   return {
     runtimes: asked.length === 0
       ? runtimeNames
@@ -58,6 +68,7 @@ export function parseOptions(args: readonly string[]): Options {
     checks: !values["skip-checks"],
     suite: !values["only-checks"],
     fileTimeout,
+    jobs,
     results: values.results,
     help: values.help ?? false,
   };

@@ -80,6 +80,8 @@ function childEnv(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
   const env: NodeJS.ProcessEnv = { ...process.env, NO_COLOR: "1", ...extra };
   delete env["FORCE_COLOR"];
   delete env["NODE_TEST_CONTEXT"];
+  // Who has set this would not see a test that needs it.
+  delete env["NODE_NO_WARNINGS"];
   return env;
 }
 

@@ -22,26 +22,38 @@ export function findTestFiles(parts: readonly string[] = []): string[] {
     : files.filter((file) => parts.some((part) => file.includes(part)));
 }
 
-/** Runs the files one after another; `onFile` hears of each as it ends. */
+/** How the files of a suite are run. */
+export interface SuiteOptions {
+  /** Milliseconds that one file may take. */
+  fileTimeout: number;
+  /** How many files run at a time. */
+  jobs: number;
+}
+
+/** Starts the files in their order, `jobs` at a time; `onFile` hears of each as it ends. */
 export async function runSuite(
   runtime: RuntimeName,
   files: readonly string[],
-  fileTimeout: number,
+  { fileTimeout, jobs }: SuiteOptions,
   onFile: (file: string, report: Report, milliseconds: number) => void,
 ): Promise<Report> {
   const total: Report = { passed: 0, passedNames: [], skipped: [], failed: [] };
   const start = performance.now();
-  for (const file of files) {
-    const fileStart = performance.now();
-    const report = fileStart - start > runtimeBudget
-      ? failure("was not started: the time for this runtime is over")
-      : await runFile(runtime, file, fileTimeout);
-    total.passed += report.passed;
-    total.passedNames.push(...report.passedNames);
-    total.skipped.push(...report.skipped);
-    total.failed.push(...report.failed);
-    onFile(file, report, performance.now() - fileStart);
-  }
+  const waiting = files.values();
+  const runWaiting = async () => {
+    for (const file of waiting) {
+      const fileStart = performance.now();
+      const report = fileStart - start > runtimeBudget
+        ? failure("was not started: the time for this runtime is over")
+        : await runFile(runtime, file, fileTimeout);
+      total.passed += report.passed;
+      total.passedNames.push(...report.passedNames);
+      total.skipped.push(...report.skipped);
+      total.failed.push(...report.failed);
+      onFile(file, report, performance.now() - fileStart);
+    }
+  };
+  await Promise.all(Array.from({ length: jobs }, runWaiting));
   return total;
 }
 
