@@ -58,6 +58,8 @@ export function bunRuntime(): Runtime {
       return ffi.toArrayBuffer(address, 0, length);
     },
 
+    isWorker: () => !(globalThis as unknown as { Bun: { isMainThread: boolean } }).Bun.isMainThread,
+
     watch(fd, onReadable) {
       const parts = { runtime, libc, abi: abiInUse, from: fd };
       return watchByRelayToSocket(relayByUring, parts, onReadable) ??

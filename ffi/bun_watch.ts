@@ -85,6 +85,7 @@ export function watchBySocket(
       refd = false;
       waiting?.unref();
     },
+    close: () => {},
   };
 }
 
@@ -117,7 +118,11 @@ export function watchByRelayToSocket(
     refd = wanted;
     apply();
   };
-  const watcher = watcherOf(relay, { ref: () => set(true), unref: () => set(false) });
+  const watcher = watcherOf(relay, {
+    ref: () => set(true),
+    unref: () => set(false),
+    close: () => void libc.close(into),
+  });
   const open = (made: BunSocket) => {
     socket = made;
     apply();

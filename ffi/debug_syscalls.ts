@@ -30,6 +30,7 @@ const AIO_RING_SIZE = 32;
 
 export const systemCalls: { readonly [Name in SystemCallName]: SystemCall } = {
   io_setup: { memory: { 2: 8 } },
+  io_destroy: { memory: {} },
   io_submit: { memory: {}, check: checkRequests },
   io_uring_setup: { memory: { 2: io_uring_params.size }, makes: "descriptor" },
   io_uring_enter: { memory: {}, check: checkQueue },
@@ -122,6 +123,9 @@ export function closedRing(fd: number): void {
   rings.delete(fd);
 }
 
+/** The requests that point to nothing. */
+const POINTERLESS = ["IORING_OP_POLL_ADD", "IORING_OP_POLL_REMOVE"] as const;
+
 /** io_uring_enter(2): the requests that the kernel finds in the queue. */
 function checkQueue(context: CallContext, args: readonly unknown[]): void {
   const name = "io_uring_enter";
@@ -151,7 +155,7 @@ function checkQueue(context: CallContext, args: readonly unknown[]): void {
     const opcode = member("opcode");
     if (opcode === abi.linux!.IORING_OP_WRITE) {
       context.memory.checkAddress(name, `addr of ${pointer}`, member("addr"), member("len"));
-    } else if (opcode !== abi.linux!.IORING_OP_POLL_ADD) {
+    } else if (!POINTERLESS.some((known) => opcode === abi.linux![known])) {
       throw new PointerError(name, pointer, "is of an unknown kind");
     }
   }

@@ -67,6 +67,9 @@ export function denoRuntime(): Runtime {
       return deno.UnsafePointerView.getArrayBuffer(pointer, length);
     },
 
+    // Of both kinds.
+    isWorker: () => globalThis.constructor.name === "DedicatedWorkerGlobalScope",
+
     watch(fd, onReadable) {
       const parts = { runtime, libc, abi: abiInUse, from: fd };
       const watcher = watchByRelay(relayByUring, parts, onReadable) ??

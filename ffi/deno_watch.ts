@@ -22,7 +22,11 @@ import type { Libc } from "./symbols.ts";
 export function relayByAio({ runtime, libc, abi, from, into }: RelayParts): Relay | null {
   const { linux, syscalls, constants } = abi;
   if (linux === null || syscalls === null) return null;
-  const numberOf = { setup: BigInt(syscalls.io_setup), submit: BigInt(syscalls.io_submit) };
+  const numberOf = {
+    setup: BigInt(syscalls.io_setup),
+    submit: BigInt(syscalls.io_submit),
+    destroy: BigInt(syscalls.io_destroy),
+  };
   const context = new BigUint64Array(new ArrayBuffer(8));
   const contextAddress = BigInt(runtime.addressOf(context));
   if (libc.syscall(numberOf.setup, 1n, contextAddress, null, 0n) !== 0n) return null;
@@ -41,10 +45,15 @@ export function relayByAio({ runtime, libc, abi, from, into }: RelayParts): Rela
   requests[0] = BigInt(runtime.addressOf(request));
 
   const submit = () => libc.syscall(numberOf.submit, contextId, 1n, requests, 0n) === 1n;
+  // Takes back what was asked for, too.
+  const destroy = () => void libc.syscall(numberOf.destroy, contextId, 0n, null, 0n);
   // Whether this kernel knows the request at all: one that is over at once.
   putField(request, fields.aio_fildes, into);
   putField(request, fields.aio_buf, constants.POLLOUT);
-  if (!submit()) return null;
+  if (!submit()) {
+    destroy();
+    return null;
+  }
   libc.read(into, context, context.byteLength);
 
   putField(request, fields.aio_fildes, from);
@@ -57,6 +66,7 @@ export function relayByAio({ runtime, libc, abi, from, into }: RelayParts): Rela
         if (tries > 100) throw watchFailed("io_submit");
       }
     },
+    close: destroy,
     // Keeps the memory whose addresses the kernel was told.
     ...{ request, requests },
   };
@@ -72,7 +82,7 @@ export type PollLater = (fds: bigint, count: number, timeout: number) => Promise
 
 /**
  * A thread of Deno's pool waits in `poll(2)`. It goes on waiting when the Worker that asked for it
- * ends, so what it writes to is memory of libc's, given up with the Worker.
+ * is terminated, so what it writes to is memory of libc's, given up with the Worker.
  */
 export function watchByThread(
   runtime: Runtime,
@@ -83,10 +93,15 @@ export function watchByThread(
   onReadable: () => void,
 ): Watcher {
   const { pollfd } = abi.layouts;
-  const address = libc.calloc(1, pollfd.size);
-  const entry = new DataView(runtime.viewAt(address, pollfd.size));
-  putField(entry, pollfd.fields.fd, fd);
-  putField(entry, pollfd.fields.events, abi.constants.POLLIN);
+  // What ends the wait, where there is something for it.
+  const stop = abi.linux === null ? -1 : libc.eventfd(0, abi.linux.EFD_CLOEXEC);
+  const address = libc.calloc(2, pollfd.size);
+  const entries = runtime.viewAt(address, 2 * pollfd.size);
+  [fd, stop].forEach((polled, index) => {
+    const entry = new DataView(entries, index * pollfd.size, pollfd.size);
+    putField(entry, pollfd.fields.fd, polled);
+    putField(entry, pollfd.fields.events, abi.constants.POLLIN);
+  });
   const core = denoCore();
   let waiting: Promise<number> | null = null;
   let refd = true;
@@ -98,7 +113,7 @@ export function watchByThread(
   return {
     arm() {
       if (waiting !== null) return;
-      waiting = poll(BigInt(address), 1, -1);
+      waiting = poll(BigInt(address), 2, -1);
       applyRef();
       waiting.then(() => {
         waiting = null;
@@ -112,6 +127,11 @@ export function watchByThread(
     unref() {
       refd = false;
       applyRef();
+    },
+    close() {
+      if (stop === -1) return;
+      if (waiting !== null) libc.write(stop, BigUint64Array.of(1n), 8);
+      libc.close(stop);
     },
   };
 }

@@ -68,6 +68,9 @@ export function nodeRuntime(): Runtime {
       return ffi.toArrayBuffer(BigInt(address), length, false);
     },
 
+    isWorker: () =>
+      builtinModule<{ isMainThread: boolean }>("node:worker_threads")?.isMainThread === false,
+
     watch(fd, onReadable) {
       const parts = { runtime, libc, abi: abiInUse, from: fd };
       return watchByRelay(relayByUring, parts, onReadable) ??

@@ -64,6 +64,7 @@ export function watchByPipe(
     },
     ref: () => handle.ref(),
     unref: () => handle.unref(),
+    close: () => {},
   };
 }
 

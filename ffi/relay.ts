@@ -24,6 +24,8 @@ export interface RelayParts {
 export interface Relay {
   /** Asks for the next time. Not before the last one came. Throws EAGAIN where memory is short. */
   arm(): void;
+  /** Gives up the kernel's part. What was asked for may be told once by that, and nothing after it. */
+  close(): void;
 }
 
 /** Makes a relay, or null where the kernel does not have it or does not permit it. */
@@ -69,7 +71,7 @@ interface Refd {
 /** A watcher that is told by `fire`. */
 export function watcherOf(
   relay: Relay,
-  end: Refd,
+  end: Refd & { close(): void },
 ): Watcher & { fire(onReadable: () => void): void } {
   let armed = false;
   return {
@@ -85,5 +87,9 @@ export function watcherOf(
     },
     ref: () => end.ref(),
     unref: () => end.unref(),
+    close() {
+      relay.close();
+      end.close();
+    },
   };
 }

@@ -17,6 +17,8 @@ export interface Watcher {
   ref(): void;
   /** An armed watcher no longer keeps the process alive; callbacks still come while it lives. */
   unref(): void;
+  /** Gives up, as its thread ends, the descriptors that the runtime would leave open. */
+  close(): void;
 }
 
 export interface Runtime {
@@ -32,6 +34,8 @@ export interface Runtime {
   addressOf(view: ArrayBufferView): number;
   /** `length` bytes of memory at an address, as an ArrayBuffer that does not own them. */
   viewAt(address: number, length: number): ArrayBuffer;
+  /** Whether this thread may end before the process does. */
+  isWorker(): boolean;
   /** Watches a descriptor, which stays the caller's. */
   watch(fd: number, onReadable: () => void): Watcher;
 }

@@ -11,8 +11,12 @@ import { putField, takeField } from "./struct.ts";
 
 /** How many requests one wait takes. */
 const REQUESTS = 2;
+const BIG_REQUESTS = BigInt(REQUESTS);
 
-/** How many the queue holds: the last place is never used, and its memory holds what is written. */
+/**
+ * How many the queue holds: those of a wait, the one that takes it back, and a last place that is never
+ * used, whose memory holds what is written.
+ */
 const PLACES = 4;
 
 /** MAP_FAILED of mmap(2): all bits set, as a number. */
@@ -32,11 +36,15 @@ export function relayByUring({ runtime, libc, abi, from, into }: RelayParts): Re
     takeField(params, io_uring_params.fields[name]);
   // Since Linux 5.6, as is the request to write.
   const modern = (offset("features") & linux.IORING_FEAT_RW_CUR_POS) !== 0;
+  const mappings: [address: number, memory: ArrayBuffer][] = [];
   const map = (length: number, from: number) => {
     const { PROT_READ, PROT_WRITE, MAP_SHARED, MAP_POPULATE } = linux;
     const flags = MAP_SHARED | MAP_POPULATE;
     const address = libc.mmap(null, length, PROT_READ | PROT_WRITE, flags, ring, BigInt(from));
-    return address === MAP_FAILED ? null : runtime.viewAt(address, length);
+    if (address === MAP_FAILED) return null;
+    const memory = runtime.viewAt(address, length);
+    mappings.push([address, memory]);
+    return memory;
   };
   const entries = offset("sq_entries");
   const queueSize = Math.max(
@@ -46,14 +54,23 @@ export function relayByUring({ runtime, libc, abi, from, into }: RelayParts): Re
   const queues = modern ? map(queueSize, linux.IORING_OFF_SQ_RING) : null;
   const requests = queues && map(io_uring_sqe.size * entries, linux.IORING_OFF_SQES);
   const enter = BigInt(syscalls.io_uring_enter);
-  const [bigRing, bigRequests] = [BigInt(ring), BigInt(REQUESTS)];
+  const bigRing = BigInt(ring);
   // A sandbox may permit the one call and not the other.
   const permitted = libc.syscall(enter, bigRing, 0n, null, 0n) === 0n;
   // Its own, and never closed: what a wait still writes into when its thread has ended must not have
   // become another file's number.
   const target = libc.fcntl(into, constants.F_DUPFD_CLOEXEC, 0);
-  if (!queues || !requests || !permitted || target === -1) {
+  const giveUp = () => {
+    for (const [address, memory] of mappings) {
+      const { byteLength } = memory;
+      // What shows the memory must show nothing before it goes.
+      memory.transfer(0);
+      libc.munmap(BigInt(address), byteLength);
+    }
     libc.close(ring);
+  };
+  if (!queues || !requests || !permitted || target === -1) {
+    giveUp();
     if (target !== -1) libc.close(target);
     return null;
   }
@@ -79,17 +96,35 @@ export function relayByUring({ runtime, libc, abi, from, into }: RelayParts): Re
   putField(write, fields.addr, runtime.addressOf(one));
   putField(write, fields.len, one.byteLength);
 
+  const cancel = new DataView(requests, REQUESTS * io_uring_sqe.size, io_uring_sqe.size);
+  putField(cancel, fields.opcode, linux.IORING_OP_POLL_REMOVE);
+  const submit = (first: number, count: number, bigCount: bigint): boolean => {
+    const head = words[submissionHead]!;
+    for (let i = 0; i < count; i++) words[submissions + (head + i) % entries] = first + i;
+    words[submissionTail] = head + count;
+    if (libc.syscall(enter, bigRing, bigCount, null, 0n) === bigCount) return true;
+    // Short of memory. What the kernel took of it does no harm; the rest is taken back.
+    words[submissionTail] = words[submissionHead]!;
+    return false;
+  };
+  let closed = false;
+
   return {
     arm() {
+      if (closed) throw refused();
       // Nobody reads what became of the last requests: the write said it.
       words[completionHead] = words[completionTail]!;
-      const head = words[submissionHead]!;
-      for (let i = 0; i < REQUESTS; i++) words[submissions + (head + i) % entries] = i;
-      words[submissionTail] = head + REQUESTS;
-      if (libc.syscall(enter, bigRing, bigRequests, null, 0n) === bigRequests) return;
-      // Short of memory. What the kernel took of it does no harm; the rest is taken back.
-      words[submissionTail] = words[submissionHead]!;
-      throw refused();
+      if (!submit(0, REQUESTS, BIG_REQUESTS)) throw refused();
+    },
+
+    close() {
+      if (closed) return;
+      closed = true;
+      words[completionHead] = words[completionTail]!;
+      // As many completions as requests: no wait goes on, and nothing will be written.
+      const settled = submit(REQUESTS, 1, 1n) && words[completionTail] === words[submissionHead];
+      giveUp();
+      if (settled) libc.close(target);
     },
   };
 }

@@ -13,6 +13,7 @@ import {
   createPoller,
   errnoNumber,
   native,
+  onExit,
   type Poller,
   type UnixSocketError,
   type Watcher,
@@ -238,6 +239,12 @@ class Reactor {
     if (this.#waiting > 0) this.#wait();
   }
 
+  /** Gives up what is its own. To be called as the thread ends, when no event will come any more. */
+  close(): void {
+    this.#watcher?.close();
+    this.#poller.close();
+  }
+
   /** Tells the lanes what is ready; whether anything was. */
   #collect(): boolean {
     credit = CREDIT;
@@ -261,5 +268,17 @@ let instance: Reactor | undefined;
 
 /** This thread's reactor. */
 export function reactor(): Reactor {
-  return instance ??= new Reactor();
+  return instance ??= newReactor();
+}
+
+function newReactor(): Reactor {
+  const made = new Reactor();
+  // What the program closes after that, in its own listeners, finds another.
+  if (native().runtime.isWorker()) {
+    onExit(() => {
+      instance = undefined;
+      made.close();
+    });
+  }
+  return made;
 }

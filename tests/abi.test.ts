@@ -58,6 +58,7 @@ const ELSEWHERE: Values = {
   IORING_OFF_SQES: 0x1000_0000,
   IORING_OFF_SQ_RING: 0,
   IORING_OP_POLL_ADD: 6,
+  IORING_OP_POLL_REMOVE: 7,
   IORING_OP_WRITE: 23,
   IOSQE_IO_LINK: 4,
   MAP_ANONYMOUS: 0x20,
@@ -213,9 +214,23 @@ test("abiFor() has the system call numbers of each Linux architecture", () => {
     pidfd_send_signal: 424,
     pidfd_open: 434,
   };
-  const x64 = { sendmsg: 46, io_setup: 206, io_submit: 209, clock_gettime: 228, ...same };
+  const x64 = {
+    sendmsg: 46,
+    io_setup: 206,
+    io_destroy: 207,
+    io_submit: 209,
+    clock_gettime: 228,
+    ...same,
+  };
   assertEquals(abiFor("linux", "x86_64")!.syscalls, x64);
-  const aarch64 = { sendmsg: 211, io_setup: 0, io_submit: 2, clock_gettime: 113, ...same };
+  const aarch64 = {
+    sendmsg: 211,
+    io_setup: 0,
+    io_destroy: 1,
+    io_submit: 2,
+    clock_gettime: 113,
+    ...same,
+  };
   assertEquals(abiFor("linux", "aarch64")!.syscalls, aarch64);
   assertEquals(abiFor("darwin", "aarch64")!.syscalls, null);
 });

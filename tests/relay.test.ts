@@ -1,9 +1,11 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { createPoller, file, FOR_READING, FOR_WRITING, native } from "../ffi/mod.ts";
+import { relayByAio } from "../ffi/deno_watch.ts";
 import { relayByUring } from "../ffi/uring.ts";
 import { Fd, UnixSocketError, UnixStream } from "../mod.ts";
-import { unlessUring } from "./support/refuse.ts";
+import { openDescriptors } from "./support/mod.ts";
+import { unlessAio, unlessUring } from "./support/refuse.ts";
 
 const permitted = { skip: unlessUring() };
 
@@ -51,6 +53,7 @@ function withRelay(
   try {
     body(rig);
   } finally {
+    relay.close();
     reader.close();
     writer.close();
   }
@@ -141,6 +144,46 @@ test("Relay writes into nothing that has taken the number of what it wrote into"
   assertEquals(other.fd, fd);
   writer.writeSync(Uint8Array.of(1));
   assertEquals(other.stat().size, 0);
+  relay.close();
+  reader.close();
+  writer.close();
+});
+
+for (const [make, why] of [[relayByUring, unlessUring()], [relayByAio, unlessAio()]] as const) {
+  for (const state of ["new", "armed", "armed and told", "told"]) {
+    test(`Relay.close() of ${make.name}, ${state}, ends every wait`, { skip: why }, () => {
+      const [reader, writer] = Fd.pipe();
+      const told = Fd.eventfd();
+      const before = openDescriptors();
+      const relay = make({ ...native(), from: reader.fd, into: told.fd })!;
+      const count = new BigUint64Array(1);
+      if (state !== "new") relay.arm();
+      if (state.endsWith("told")) {
+        writer.writeSync(Uint8Array.of(1));
+        assertEquals([file.read(told.fd, count, 8), count[0]], [8, 1n]);
+      }
+      if (state === "armed and told") relay.arm();
+      relay.close();
+      // It may be told of that, and of what was there before.
+      file.read(told.fd, count, 8);
+      writer.writeSync(Uint8Array.of(1));
+      assert(file.read(told.fd, count, 8) < 0);
+      assertEquals(openDescriptors(), before);
+      for (const end of [reader, writer, told]) end.close();
+    });
+  }
+}
+
+test("Relay.close() twice closes once, and what is closed cannot be armed", permitted, () => {
+  const [reader, writer] = Fd.pipe();
+  using told = Fd.eventfd();
+  const relay = relayByUring({ ...native(), from: reader.fd, into: told.fd })!;
+  relay.close();
+  using other = Fd.memfd("takes the number");
+  using another = Fd.memfd("takes the next number");
+  relay.close();
+  assertEquals([other.stat().size, another.stat().size], [0, 0]);
+  assertEquals(assertThrows(() => relay.arm(), UnixSocketError).code, "EAGAIN");
   reader.close();
   writer.close();
 });

@@ -118,6 +118,13 @@ test("a Worker that left its sockets open, with nothing pending, ends by itself"
   await says("worker ends", "threads", "ok\n");
 });
 
+for (const refused of [undefined, "io_uring", "syscalls"] as const) {
+  const where = refused === undefined ? "" : `, where the kernel refuses ${refused}`;
+  test(`Workers that end by themselves leave nothing that the library waits with${where}`, async () => {
+    await says("worker leaves", "threads", "ok\n", refused);
+  });
+}
+
 for (const kind of kinds) {
   for (const what of ["terminate", "terminate many", "exit"]) {
     for (const refused of ["io_uring", "syscalls"] as const) {

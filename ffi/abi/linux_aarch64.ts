@@ -30,6 +30,7 @@ export const layouts: Layouts = {
 /** Numbers for `syscall(2)`, where libc has no function of that name, or one that takes less. */
 export const syscalls = {
   io_setup: 0,
+  io_destroy: 1,
   io_submit: 2,
   io_uring_setup: 425,
   io_uring_enter: 426,

@@ -31,6 +31,7 @@ export const layouts: Layouts = {
 /** Numbers for `syscall(2)`, where libc has no function of that name, or one that takes less. */
 export const syscalls = {
   io_setup: 206,
+  io_destroy: 207,
   io_submit: 209,
   io_uring_setup: 425,
   io_uring_enter: 426,

@@ -3,6 +3,7 @@
  * Arguments: what to do, the kind of Workers, a directory, and perhaps what the kernel refuses.
  */
 
+import { readdirSync, readlinkSync } from "node:fs";
 import process from "node:process";
 import { setTimeout } from "node:timers";
 import { UnixListener, UnixStream } from "../../mod.ts";
@@ -118,6 +119,35 @@ const programs: Record<string, () => Promise<void>> = {
     const code = await worker.ended;
     if (code !== 0) throw new Error(`The worker ended with ${code}`);
     await echoHere();
+  },
+
+  async "worker leaves"() {
+    const own = () => {
+      const links = readdirSync("/proc/self/fd").map((name) => {
+        try {
+          return readlinkSync(`/proc/self/fd/${name}`);
+        } catch {
+          return "";
+        }
+      });
+      return links.filter((link) => /io_uring|eventpoll|eventfd/.test(link)).length;
+    };
+    for (const what of ["end", "end waiting", "exit"] as const) {
+      // What the runtime itself keeps of its first Workers is there by then.
+      for (let i = 0; i < 2; i++) await start(what, "").ended;
+      const before = own();
+      for (let i = 0; i < 4; i++) await start(what, "").ended;
+      // Deno keeps the two descriptors of a Worker's event loop after process.exit().
+      const runtimes = what === "exit" && "Deno" in globalThis ? 4 * 2 : 0;
+      const since = performance.now();
+      // A thread is said to have ended a little before it has.
+      while (own() > before + runtimes) {
+        if (performance.now() - since > 20_000) {
+          throw new Error(`${what}: ${own() - before} descriptors are left`);
+        }
+        await new Promise((resolve) => setTimeout(resolve, 1));
+      }
+    }
   },
 
   async "worker stays"() {

@@ -3,12 +3,13 @@
  * answers are "ready" and, where the work ends, "done" or what went wrong.
  */
 
+import process from "node:process";
 import { isMainThread, parentPort } from "node:worker_threads";
 import { refuse, type Refused } from "../support/refuse.ts";
 import { UnixListener, UnixStream } from "../../mod.ts";
 
 export interface Job {
-  what: "echo" | "wait" | "serve" | "idle";
+  what: "echo" | "wait" | "serve" | "idle" | "end" | "exit" | "end waiting";
   path: string;
   /** What the kernel is to refuse, so that another way to wait is taken. */
   way?: string;
@@ -78,12 +79,32 @@ function serve(path: string): void {
   })();
 }
 
+/** Waits, closes what it waited for, and ends. */
+async function end(what: Job["what"]): Promise<void> {
+  const [a, b] = UnixStream.pair();
+  const reading = a.read(byte());
+  // Not at once, so that the runtime waits.
+  setTimeout(() => b.writeSync(byte()), 5);
+  await reading;
+  if (what === "end waiting") {
+    a.unref();
+    a.read(byte()).catch(() => {});
+    // Ended with the wait for it.
+    kept.push(b);
+    return;
+  }
+  a.close();
+  b.close();
+  if (what === "exit") process.exit(0);
+}
+
 async function work({ what, path, way }: Job): Promise<void> {
   try {
     refuse(way as Refused | undefined);
     if (what === "echo") await echo(path);
     if (what === "wait") await wait(path);
     if (what === "serve") serve(path);
+    if (what.startsWith("end") || what === "exit") return await end(what);
     if (what === "idle") kept.push(UnixListener.listen(path), UnixStream.connectSync(path));
     // After a turn, so that the runtime has begun to wait.
     setTimeout(() => answer(what === "echo" ? "done" : "ready"), 1);

@@ -30,6 +30,7 @@ export function layoutsOf(abi: Abi): [string, Layout<string>][] {
 const enumerators: Record<string, string> = {
   IOCB_CMD_POLL: "HAVE_AIO_ABI",
   IORING_OP_POLL_ADD: "HAVE_IO_URING",
+  IORING_OP_POLL_REMOVE: "HAVE_IO_URING",
   IORING_OP_WRITE: "HAVE_IO_URING",
 };
 const ownHeader: Record<string, string> = {

@@ -276,6 +276,7 @@ export function becomeMac(): Mac {
     bind: () => mac.libc(),
     addressOf: never,
     viewAt: () => mac.errno.buffer as ArrayBuffer,
+    isWorker: () => false,
     watch: never,
   };
   // The model has no memory for debug mode to look at.

@@ -3,7 +3,9 @@
  * @module
  */
 
+import { relayByAio } from "../../ffi/deno_watch.ts";
 import { native } from "../../ffi/mod.ts";
+import type { MakeRelay } from "../../ffi/relay.ts";
 import { relayByUring } from "../../ffi/uring.ts";
 import { Fd } from "../../mod.ts";
 
@@ -23,8 +25,18 @@ export function refuse(what: Refused | "" | undefined): void {
 
 /** Why a test of io_uring cannot be, or false where it can. */
 export function unlessUring(): string | false {
+  return works(relayByUring) ? false : "needs a kernel that permits io_uring";
+}
+
+/** The same for requests of libaio's kind. */
+export function unlessAio(): string | false {
+  return works(relayByAio) ? false : "needs a kernel that permits io_submit";
+}
+
+function works(make: MakeRelay): boolean {
   using from = Fd.eventfd();
   using into = Fd.eventfd();
-  const relay = relayByUring({ ...native(), from: from.fd, into: into.fd });
-  return relay === null ? "needs a kernel that permits io_uring" : false;
+  const relay = make({ ...native(), from: from.fd, into: into.fd });
+  relay?.close();
+  return relay !== null;
 }
