@@ -8,8 +8,15 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { inLines, sumOf } from "./faults/counts.ts";
 import { endOnSignals, kindFrom, numberFrom, refusedFrom, runtimesFrom } from "./faults/options.ts";
-import { KINDS } from "../tests/faults/plan.ts";
-import { type Report, runSeeds, type Runtime } from "../tests/faults/process.ts";
+import { shrink } from "./faults/shrinking.ts";
+import { KINDS, only, planOf } from "../tests/faults/plan.ts";
+import {
+  replayCommand,
+  type Report,
+  type Request,
+  runSeeds,
+  type Runtime,
+} from "../tests/faults/process.ts";
 
 const usage = `Usage: npm run faults [-- OPTIONS]
 
@@ -20,10 +27,13 @@ const usage = `Usage: npm run faults [-- OPTIONS]
   --operations N     so many steps for each seed (default: what the seed chooses)
   --only ID,ID,…     only these steps of it, by their numbers in the journal
   --refuse WHAT      wait as where io_uring, or syscalls by number, are not permitted
+  --shrink SECONDS   how long to look for the shortest list of steps that still fails, for each runtime
+                     where a seed fails (default: 60; 0 for not at all)
   --journal FILE     keep the journal of the last seed there; needs one --runtime
   --help
 
-Exit code 1 if a seed fails: the end of its journal and the command that runs it again are shown.
+Exit code 1 if a seed fails: the end of its journal and the command that runs it again are shown, and the
+command with the fewest steps that still fails.
 The same seed makes the same steps in the same order; when the kernel wakes whom may differ.`;
 
 /** Where drawn seeds begin: those below are in the test suite. */
@@ -39,6 +49,7 @@ async function main(): Promise<number> {
       operations: { type: "string" },
       only: { type: "string" },
       refuse: { type: "string" },
+      shrink: { type: "string", default: "60" },
       journal: { type: "string" },
       help: { type: "boolean" },
     },
@@ -51,7 +62,7 @@ async function main(): Promise<number> {
   if (values.journal !== undefined && runtimes.length > 1) {
     throw new Error("--journal needs one --runtime");
   }
-  if (values.only !== undefined && !/^\d+(,\d+)*$/.test(values.only)) {
+  if (values.only !== undefined && !/^(\d+(,\d+)*)?$/.test(values.only)) {
     throw new Error("--only must be numbers of steps with commas between them");
   }
   const drawn = FIRST_DRAWN + Math.floor(Math.random() * 1e9);
@@ -61,22 +72,61 @@ async function main(): Promise<number> {
   if (operations !== undefined) numberFrom("--operations", operations, 0);
   const kind = kindFrom(values.kind);
   const refuse = refusedFrom(values.refuse);
+  const shrinking = numberFrom("--shrink", values.shrink, 0);
   endOnSignals();
   console.log(seeds === 1 ? `Seed ${first}` : `Seeds ${first} to ${first + seeds - 1}`);
   let failed = false;
   for (const runtime of runtimes) {
     const start = performance.now();
-    const { report, failure } = await runSeeds({
-      ...{ runtime, first, seeds, kind, operations, refuse, only: values.only },
-      keep: values.journal,
-    });
+    const request = { runtime, first, seeds, kind, operations, refuse, only: values.only };
+    const outcome = await runSeeds({ ...request, keep: values.journal });
+    const { report, failure } = outcome;
     if (failure !== null) {
       failed = true;
       console.log(`✗ ${runtime}:\n${failure}`);
+      if (shrinking > 0 && outcome.failed !== null) {
+        console.log(await shortestFor(request, outcome.failed, shrinking));
+      }
     }
     if (report !== null) sayPassed(runtime, report, failure === null, performance.now() - start);
   }
   return failed ? 1 : 0;
+}
+
+/** Seconds after which a list that is tried hangs: of those that do, many are tried. */
+const PATIENCE = 4;
+
+function numberOr(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : Number(text);
+}
+
+/** How often the whole list is tried: what hangs on who is woken when may fail seldom. */
+const TRIES = 5;
+
+/** Looks for the fewest steps of a seed that still fail; says what came of it. */
+async function shortestFor(request: Request, seed: number, seconds: number): Promise<string> {
+  const whole = planOf(seed, request.kind, numberOr(request.operations));
+  const plan = request.only === undefined
+    ? whole
+    : only(whole, new Set(request.only.split(",").filter(Boolean).map(Number)));
+  const steps = [...plan.steps, ...plan.script?.actions ?? []].map(({ id }) => id);
+  const until = performance.now() + 1000 * seconds;
+  const one = { ...request, first: seed, seeds: 1 };
+  const isOver = () => performance.now() > until;
+  const fails = async (list: readonly number[]) => {
+    const tried = { ...one, only: list.join(), patience: PATIENCE };
+    for (let left = list === steps ? TRIES : 1; left > 0; left--) {
+      if ((await runSeeds(tried)).failure !== null) return true;
+      if (isOver()) break;
+    }
+    return false;
+  };
+  const shrunk = await shrink(steps, fails, isOver);
+  const tried = `${shrunk.tries} lists were tried`;
+  if (shrunk.steps === null) return "It did not fail again: it may hang on who is woken when.";
+  const fewest = replayCommand({ ...one, only: shrunk.steps.join() }, seed);
+  return `${shrunk.steps.length} of ${steps.length} steps still fail (${tried}` +
+    `${shrunk.outOfTime ? ", then the time was over" : ""}): ${fewest}`;
 }
 
 function sayPassed(runtime: Runtime, report: Report, all: boolean, milliseconds: number): void {

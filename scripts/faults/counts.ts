@@ -12,7 +12,8 @@ export function sumOf(all: readonly Counts[]): Counts {
 }
 
 /** What is a fault that was injected, and what an error that came of it. */
-const FAULTS = /^(libc|aborts|garbage collected|descriptor table full|signals sent)/;
+const FAULTS =
+  /^(libc|aborts|garbage collected|descriptor table full|signals sent|processes (killed|stopped)|.* from within)/;
 
 /** The counts in three lines: what was done, the faults, and the errors. */
 export function inLines(counts: Counts): string[] {

@@ -4,6 +4,7 @@
  */
 
 import { type Fd, type ReceivedMessage, UnixSocketError, UnixStream } from "../../mod.ts";
+import type { Counts } from "./journal.ts";
 import type { Read, Written } from "./model_bytes.ts";
 import { numbered } from "./numbers.ts";
 import type { Manner, Step } from "./plan.ts";
@@ -39,6 +40,10 @@ export class ByteEnd {
   readonly reading = new Set<Promise<void>>();
   /** Whether this end has read to the end. */
   sawEnd = false;
+  /** Whether the last write that did not wait found room. */
+  hadRoom = true;
+  /** How often it was told what error, by code. */
+  readonly errors: Counts = {};
   readonly #world: World;
   readonly #manner: Manner;
   #channel: Channel;
@@ -47,6 +52,8 @@ export class ByteEnd {
   #byob: ReadableStreamBYOBReader | null = null;
   #writer: WritableStreamDefaultWriter<Uint8Array> | null = null;
   #later: (() => void)[] = [];
+  /** That nothing was ever written beside what was read, nor by a read that had been given up. */
+  readonly #checks: (() => void)[] = [];
   /** Whether the web stream or iteration that it reads by has failed, which is for good. */
   #broken = false;
 
@@ -87,7 +94,8 @@ export class ByteEnd {
 
   // Writing.
 
-  write(step: Step): void {
+  /** Writes; with a controller it is up to the caller when that is given up. */
+  write(step: Step, controller?: AbortController): void {
     if (this.#manner.writing === "writable" && this.#channel instanceof UnixStream) {
       return this.#writeChunk(step, this.#channel);
     }
@@ -107,7 +115,9 @@ export class ByteEnd {
       );
       return;
     }
-    const { signal, called } = this.#signalFor(step, call);
+    const { signal, called } = controller === undefined
+      ? this.#signalFor(step, call)
+      : { signal: controller.signal, called() {} };
     const promise = all
       ? this.#channel.writeAll(data, { signal }).then(() => data.length)
       : this.#channel.write(data, { signal });
@@ -181,6 +191,7 @@ export class ByteEnd {
 
   #settleWriting(step: Step, call: Call, outcome: Outcome<number>): void {
     const { error } = outcome;
+    if (step.what.endsWith("Sync")) this.hadRoom = error === undefined;
     if (error === undefined) call.taken = outcome.value!;
     else if (error instanceof UnixSocketError) call.taken = error.bytesTransferred ?? 0;
     else if (step.what === "write") call.taken = 0;
@@ -192,7 +203,7 @@ export class ByteEnd {
    * Finds out how far the calls came that were given up. Calls take their turns in order: what the
    * socket had written by then, less what those before came to have written, is what this one had.
    */
-  resolveAborts(): void {
+  #resolveAborts(): void {
     for (const [index, call] of this.written.entries()) {
       if (call.taken !== null || call.abortedAt === null) continue;
       const before = this.written.slice(0, index).filter(({ through }) => through === call.through);
@@ -202,8 +213,15 @@ export class ByteEnd {
     }
   }
 
+  /** What can be said when all is over. */
+  check(): void {
+    this.#resolveAborts();
+    this.#checkCount();
+    for (const check of this.#checks) check();
+  }
+
   /** That the socket's own count is what its calls were told. */
-  checkCount(): void {
+  #checkCount(): void {
     const through = new Set(this.written.map(({ through }) => through));
     for (const channel of through) {
       if (!(channel instanceof UnixStream)) continue;
@@ -314,13 +332,6 @@ export class ByteEnd {
     this.#settled(step, outcome);
   }
 
-  readonly #checks: (() => void)[] = [];
-
-  /** That nothing was ever written beside what was read, nor by a read that had been given up. */
-  checkBuffers(): void {
-    for (const check of this.#checks) check();
-  }
-
   #checkBuffer(step: Step, whole: Uint8Array, count: number): void {
     const touched = (byte: number, index: number) =>
       byte !== UNTOUCHED && (index < MARGIN || index >= MARGIN + count);
@@ -377,7 +388,9 @@ export class ByteEnd {
       : codeOf(error);
     journal.note(`    ${step.id} ${this.name}.${step.what}: ${what}`);
     if (error === undefined) return journal.count("operations done");
-    journal.count(`error ${codeOf(error)}`);
+    const code = codeOf(error);
+    journal.count(`error ${code}`);
+    this.errors[code] = (this.errors[code] ?? 0) + 1;
     if (isExplained(error, step, ENDINGS) || this.#isOfWebStreams(error)) return;
     this.#world.fail(`step ${step.id} ${this.name}.${step.what} ended with ${error}`);
   }

@@ -4,12 +4,11 @@
  */
 
 import { Fd, UnixListener, UnixStream } from "../../mod.ts";
-import { ByteEnd, type Channel } from "./byte_end.ts";
+import { ByteEnd } from "./byte_end.ts";
+import { doByteStep, READS, standInLine } from "./byte_steps.ts";
 import { judgeBytes } from "./model_bytes.ts";
 import { describe, LAST, type Plan, type Step } from "./plan.ts";
 import type { World } from "./world.ts";
-
-const READS = ["read", "readSync", "readExactly", "peek", "peekSync"];
 
 export async function runBytes(world: World, plan: Plan): Promise<void> {
   const isPipe = plan.kind === "fd";
@@ -42,21 +41,6 @@ async function streams({ buffers, connected }: Plan): Promise<[UnixStream, UnixS
   return pair;
 }
 
-/** Gives the descriptor to a new object. */
-function rewrapped(channel: Channel): Channel {
-  return channel instanceof UnixStream
-    ? UnixStream.fromFd(channel.intoFd())
-    : Fd.adopt(channel.intoFd());
-}
-
-/** Goes on with a duplicate. */
-function duplicated(channel: Channel): Channel {
-  if (channel instanceof UnixStream) return channel;
-  const copy = channel.dup();
-  channel.close();
-  return copy;
-}
-
 class ByteRun {
   readonly #world: World;
   readonly #plan: Plan;
@@ -78,7 +62,11 @@ class ByteRun {
     const index = this.#endFor(step);
     const end = this.#ends[index]!;
     if (end.full) await this.#world.turns(20);
-    if (!end.full) this.#do(step, end, index);
+    if (step.what === "stand in line") {
+      await standInLine(this.#world, step, end, this.#ends[1 - index]!);
+    } else if (!end.full && doByteStep(this.#world, step, end)) {
+      this.#closed[index] = true;
+    }
     await this.#world.turns(step.turns);
     if (step.choice % 3 === 0) { for (const one of this.#ends) one.closeLater(); }
   }
@@ -86,63 +74,9 @@ class ByteRun {
   /** Of a pipe, one end only writes, and the other only reads. */
   #endFor(step: Step): 0 | 1 {
     if (this.#plan.kind !== "fd") return step.end;
-    if (step.what.startsWith("write")) return 0;
+    if (step.what.startsWith("write") || step.what === "stand in line") return 0;
     if (READS.includes(step.what) || step.what.startsWith("waitReadable")) return 1;
     return step.end;
-  }
-
-  #do(step: Step, end: ByteEnd, index: number): void {
-    const { channel } = end;
-    if (step.what.startsWith("write") || step.what.startsWith("sendMessage")) {
-      if (step.what.startsWith("send")) end.send(step);
-      else end.write(step);
-      // Right when the data arrive, and in the middle of what waits for them.
-      this.#world.abort("data");
-      return;
-    }
-    if (step.what.startsWith("receiveMessage")) return end.receive(step);
-    if (READS.includes(step.what)) {
-      // The reads of somebody who wants it all follow each other.
-      const times = step.what === "readExactly" ? 1 + step.choice % 4 : 1;
-      for (let i = 0; i < times; i++) end.take(step);
-      return;
-    }
-    if (channel.closed) return;
-    switch (step.what) {
-      case "close":
-      case "dispose":
-        this.#closed[index] = true;
-        if (step.what === "close") return channel.close();
-        return channel[Symbol.dispose]();
-      case "rewrap":
-        if (end.replaceable) end.replace(rewrapped);
-        return;
-      case "dup":
-        if (!this.#world.isShort) end.replace(duplicated);
-        return;
-      case "waitReadable":
-      case "waitReadableSync":
-        return end.waitReadable(step);
-    }
-    if (channel instanceof UnixStream) this.#control(step, channel);
-  }
-
-  #control(step: Step, stream: UnixStream): void {
-    switch (step.what) {
-      case "shutdown read":
-      case "shutdown write":
-        return stream.shutdown(step.what === "shutdown read" ? "read" : "write");
-      case "buffer":
-        stream.sendBufferSize = 1 + step.choice % 60_000;
-        return;
-      case "ref":
-        return void stream.ref();
-      case "unref":
-        return void stream.unref();
-      case "look":
-        if (stream.bytesReadable < 0 || stream.bytesUnsent < 0) this.#world.fail("below zero");
-        return void stream.peerCredentials();
-    }
   }
 
   /** Lets everything come to its end: what waits, what is under way, and both ends. */
@@ -161,9 +95,7 @@ class ByteRun {
     await Promise.all(this.#ends.flatMap((end) => [...end.writing, ...end.reading]));
     for (const end of this.#ends) {
       end.closeLater();
-      end.resolveAborts();
-      end.checkCount();
-      end.checkBuffers();
+      end.check();
     }
   }
 

@@ -12,7 +12,13 @@ type Call = (...args: unknown[]) => number;
 
 /** What becomes of a call. */
 export interface Fault {
-  readonly kind: "interrupted" | "no memory" | "short" | "collected" | "signalled";
+  readonly kind:
+    | "interrupted"
+    | "no memory"
+    | "no connection"
+    | "short"
+    | "collected"
+    | "signalled";
   /** Calls that pass before it. */
   skip: number;
   /** Calls that it meets. */
@@ -95,6 +101,8 @@ export class LibcFaults {
         return name === "poll" ? this.#polling(original, args) : this.#failing("EINTR");
       case "no memory":
         return this.#failing(SHORT_OF_MEMORY[name]!);
+      case "no connection":
+        return this.#failing("ECONNABORTED");
       case "short":
         args[2] = 1 + (args[2] as number) % 13;
         return original(...args);
@@ -129,6 +137,7 @@ export class LibcFaults {
 }
 
 function meets({ kind }: Fault, name: string, args: readonly unknown[]): boolean {
+  if (kind === "no connection") return name === "accept4";
   if (kind === "interrupted") return INTERRUPTIBLE.includes(name);
   // To take out of an epoll set needs no memory.
   if (kind === "no memory") {
@@ -138,9 +147,13 @@ function meets({ kind }: Fault, name: string, args: readonly unknown[]): boolean
   return INTERRUPTIBLE.includes(name) && name !== "poll";
 }
 
+/** The steps that bring one. */
+export type FaultStep = "interrupt" | "refuse" | "refuse an accept" | "shorten";
+
 /** A fault to come. `messages` are never cut short by the kernel, nor here. */
-export function faultFor(what: "interrupt" | "refuse" | "shorten", random: Random): Fault {
+export function faultFor(what: FaultStep, random: Random): Fault {
   const skip = random(3);
+  if (what === "refuse an accept") return { kind: "no connection", skip, left: 1 + random(3) };
   if (what === "refuse") return { kind: "no memory", skip, left: 1 };
   if (what === "shorten") return { kind: "short", skip, left: 1 + random(6) };
   const kind = (["interrupted", "interrupted", "collected", "signalled"] as const)[random(4)]!;

@@ -14,6 +14,7 @@ import {
   UnixDatagram,
   type UnixSeqpacket,
 } from "../../mod.ts";
+import type { Counts } from "./journal.ts";
 import type { Receipt, Sent } from "./model_messages.ts";
 import { numbered } from "./numbers.ts";
 import type { Manner, Step } from "./plan.ts";
@@ -42,6 +43,8 @@ export class MessageEnd {
   readonly sending = new Set<Promise<void>>();
   readonly receiving = new Set<Promise<void>>();
   sawEnd = false;
+  /** How often it was told what error, by code. */
+  readonly errors: Counts = {};
   /** Whether a datagram was refused because the peer is gone: the kernel drops all that had come from it. */
   wasRefused = false;
   /** The peer's address, where messages can be sent to it; null for a pair. */
@@ -410,8 +413,10 @@ export class MessageEnd {
     const what = error === undefined ? value === null ? "the end" : "done" : codeOf(error);
     journal.note(`    ${step.id} ${this.name}.${step.what}: ${what}`);
     if (error === undefined) return journal.count("operations done");
-    journal.count(`error ${codeOf(error)}`);
-    if (codeOf(error) === "ECONNREFUSED") this.wasRefused = true;
+    const code = codeOf(error);
+    journal.count(`error ${code}`);
+    this.errors[code] = (this.errors[code] ?? 0) + 1;
+    if (code === "ECONNREFUSED") this.wasRefused = true;
     const expected = [...ENDINGS];
     if (step.size > MAY_BE_TOO_LARGE) expected.push("EMSGSIZE");
     if (step.what === "send without waiting") expected.push("EAGAIN");

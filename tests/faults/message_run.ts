@@ -5,6 +5,7 @@
 
 import { UnixDatagram, UnixSeqpacket, UnixSeqpacketListener } from "../../mod.ts";
 import { type MessageChannel, MessageEnd } from "./message_end.ts";
+import { doMessageStep } from "./message_steps.ts";
 import { judgeMessages } from "./model_messages.ts";
 import { describe, LAST, type Plan, type Step } from "./plan.ts";
 import type { World } from "./world.ts";
@@ -38,12 +39,6 @@ async function connected({ kind, connected }: Plan): Promise<MessageChannel[]> {
   return await Promise.all([UnixSeqpacket.connect(listener.addr), listener.accept()]);
 }
 
-/** Gives the descriptor to a new object. */
-function rewrapped(channel: MessageChannel): MessageChannel {
-  const Kind = channel instanceof UnixDatagram ? UnixDatagram : UnixSeqpacket;
-  return Kind.fromFd(channel.intoFd());
-}
-
 class MessageRun {
   readonly #world: World;
   readonly #plan: Plan;
@@ -64,52 +59,9 @@ class MessageRun {
     if (await this.#world.disturb(step)) return;
     const end = this.#ends[step.end];
     if (end.full) await this.#world.turns(20);
-    if (!end.full) this.#do(step, end);
+    if (!end.full && doMessageStep(this.#world, step, end)) this.#closed[step.end] = true;
     await this.#world.turns(step.turns);
     if (step.choice % 3 === 0) { for (const one of this.#ends) one.closeLater(); }
-  }
-
-  #do(step: Step, end: MessageEnd): void {
-    if (step.what.startsWith("send")) {
-      end.send(step);
-      // Right when the data arrive, and in the middle of what waits for them.
-      return this.#world.abort("data");
-    }
-    if (step.what.startsWith("receive") || step.what.startsWith("peek")) return end.receive(step);
-    if (!end.channel.closed) this.#control(step, end);
-  }
-
-  #control(step: Step, end: MessageEnd): void {
-    const { channel } = end;
-    switch (step.what) {
-      case "close":
-      case "dispose":
-        this.#closed[step.end] = true;
-        if (step.what === "close") return channel.close();
-        return channel[Symbol.dispose]();
-      case "rewrap":
-        if (end.replaceable) end.replace(rewrapped);
-        return;
-      case "shutdown read":
-      case "shutdown write":
-        // A datagram socket without a peer, because that has closed, has nothing to end.
-        try {
-          channel.shutdown(step.what === "shutdown read" ? "read" : "write");
-        } catch (error) {
-          if ((error as { code?: string }).code !== "ENOTCONN") throw error;
-        }
-        return;
-      case "buffer":
-        channel.sendBufferSize = 1 + step.choice % 60_000;
-        return;
-      case "ref":
-        return void channel.ref();
-      case "unref":
-        return void channel.unref();
-      case "look":
-        if (channel.bytesReadable < 0 || channel.bytesUnsent < 0) this.#world.fail("below zero");
-        return void channel.peerCredentials();
-    }
   }
 
   /** Lets everything come to its end: what waits, what is under way, and both ends. */

@@ -5,10 +5,14 @@
  */
 
 import { generator, type Random } from "../support/random.ts";
+import { type Script, scriptFor } from "./script.ts";
 
 /** What is tested against a model. */
-export const KINDS = ["stream", "datagram", "seqpacket", "fd"] as const;
+export const KINDS = ["stream", "datagram", "seqpacket", "fd", "process", "listener"] as const;
 export type Kind = (typeof KINDS)[number];
+
+/** What a connection is, where the kind does not say it. */
+export type Transport = "stream" | "seqpacket";
 
 /** When the signal of an operation is aborted: together with the next write of the other end, … */
 export type Abort = "none" | "before" | "at once" | "with data" | "later";
@@ -44,6 +48,11 @@ export interface Plan {
   readonly manners: readonly [Manner, Manner];
   /** In the end, writing ends before what waits has been written. */
   readonly hasty: boolean;
+  /** Whether garbage is ever collected by force; where it is not, nothing that was forgotten is tidied up. */
+  readonly collects: boolean;
+  readonly transport: Transport;
+  /** What another process does; null where there is none. */
+  readonly script: Script | null;
   readonly steps: readonly Step[];
 }
 
@@ -87,7 +96,7 @@ const BYTES: Weights = {
   "shorten": 4,
 };
 
-const WEIGHTS: Readonly<Record<Kind, Weights>> = {
+const WEIGHTS: Readonly<Record<Exclude<Kind, "process">, Weights>> = {
   stream: {
     ...BYTES,
     ...FAULTS,
@@ -101,11 +110,44 @@ const WEIGHTS: Readonly<Record<Kind, Weights>> = {
     "shutdown read": 0.3,
     "shutdown write": 0.7,
     "buffer": 2,
+    "stand in line": 1,
   },
-  fd: { ...BYTES, ...FAULTS, ...LIFE, "waitReadable": 5, "waitReadableSync": 2, "dup": 3 },
+  fd: {
+    ...BYTES,
+    ...FAULTS,
+    ...LIFE,
+    "waitReadable": 5,
+    "waitReadableSync": 2,
+    "dup": 3,
+    "stand in line": 2,
+  },
   datagram: messages({ "sendTo": 8, "sendToSync": 3, "receiveInto": 6, "receiveIntoSync": 3 }),
   seqpacket: messages({}),
+  listener: {
+    ...FAULTS,
+    "refuse an accept": 6,
+    "connect": 30,
+    "connectSync": 8,
+    "accept": 24,
+    "acceptSync": 8,
+    "iterate": 1,
+    "close": 0.6,
+    "dispose": 0.3,
+    "shutdown": 0.5,
+    "listen": 8,
+    "rewrap": 4,
+    "kill": 1,
+    "stop": 1,
+    "continue": 3,
+  },
 };
+
+/** What is done to another process at the other end. */
+const PEER: Weights = { "kill": 0.7, "stop": 3, "continue": 5 };
+
+function weightsFor(kind: Kind, transport: Transport): Weights {
+  return kind === "process" ? { ...WEIGHTS[transport], ...PEER } : WEIGHTS[kind];
+}
 
 function messages(more: Weights): Weights {
   return {
@@ -142,7 +184,7 @@ function chosen(random: Random, weights: Weights): string {
   return "turns";
 }
 
-function sizeFor(random: Random, kind: Kind): number {
+function sizeFor(random: Random, kind: Kind | Transport): number {
   const class_ = random(100);
   if (class_ < 4) return 0;
   if (class_ < 30) return 1 + random(16);
@@ -170,6 +212,8 @@ export function planOf(seed: number, kind?: Kind, operations?: number): Plan {
   const random = generator(seed);
   const ofSeed = KINDS[random(KINDS.length)]!;
   const count = 10 + random(120);
+  // Half of the seeds of another process are streams.
+  const transport: Transport = random(2) === 0 ? "stream" : "seqpacket";
   const buffer = () => random(3) === 0 ? 0 : 1 + random(random(2) === 0 ? 8000 : 60_000);
   const head = {
     seed,
@@ -179,19 +223,24 @@ export function planOf(seed: number, kind?: Kind, operations?: number): Plan {
     connected: random(3) === 0,
     manners: [mannerFor(random), mannerFor(random)] as [Manner, Manner],
     hasty: random(4) === 0,
+    collects: random(2) === 0,
+    transport,
   };
-  const steps = Array.from({ length: operations ?? count }, (_, id): Step => ({
+  const weights = weightsFor(head.kind, transport);
+  const shape = head.kind === "process" ? transport : head.kind;
+  const length = operations ?? count;
+  const steps = Array.from({ length }, (_, id): Step => ({
     id,
-    what: chosen(random, WEIGHTS[head.kind]),
+    what: chosen(random, weights),
     end: random(2) as 0 | 1,
-    size: sizeFor(random, head.kind),
+    size: sizeFor(random, shape),
     abort: abortFor(random),
     timeout: random(3) === 0 ? 1 + random(3) : 0,
     fds: random(3) === 0 ? random(5) : 0,
     turns: random(3) === 0 ? random(4) : 0,
     choice: random(1_000_000),
   }));
-  return { ...head, steps };
+  return { ...head, steps, script: scriptFor(random, head.kind, transport, length) };
 }
 
 /** How what is left is taken in the end. */
@@ -206,7 +255,9 @@ export const LAST: Omit<Step, "id" | "end" | "size"> = {
 
 /** The same plan without some of its steps. */
 export function only(plan: Plan, ids: ReadonlySet<number>): Plan {
-  return { ...plan, steps: plan.steps.filter(({ id }) => ids.has(id)) };
+  const left = <T extends { id: number }>(all: readonly T[]) => all.filter(({ id }) => ids.has(id));
+  const script = plan.script && { ...plan.script, actions: left(plan.script.actions) };
+  return { ...plan, script, steps: left(plan.steps) };
 }
 
 /** A step in one line. */

@@ -39,6 +39,8 @@ export interface Request {
   operations?: string | undefined;
   only?: string | undefined;
   refuse?: string | undefined;
+  /** Seconds after which a run hangs. */
+  patience?: number;
   /** Where the journal of the last seed is kept; nowhere where it is absent. */
   keep?: string | undefined;
   /** No further seed after so many seconds. */
@@ -69,6 +71,8 @@ export interface Outcome {
   report: Report | null;
   /** All that there is to say of what went wrong, with the seed and the way to see it again; or null. */
   failure: string | null;
+  /** The seed that failed; null where none did, or nobody knows. */
+  failed: number | null;
 }
 
 function commandLine(request: Request, journal: string): string[] {
@@ -85,6 +89,7 @@ function commandLine(request: Request, journal: string): string[] {
     and: request.and,
     seconds: request.seconds,
     report: request.report,
+    patience: request.patience,
     ...choices(request),
   };
   const args = Object.entries(options)
@@ -110,7 +115,7 @@ function choices({ kind, operations, only, refuse }: Request): Record<string, st
 /** The command that runs one seed again. */
 export function replayCommand(request: Request, seed: number): string {
   const chosen = Object.entries(choices(request))
-    .flatMap(([name, value]) => value === undefined ? [] : [` --${name} ${value}`]);
+    .flatMap(([name, value]) => value === undefined ? [] : [` --${name} ${value || '""'}`]);
   return `npm run faults -- --runtime ${request.runtime} --seed ${seed}${chosen.join("")}`;
 }
 
@@ -121,19 +126,26 @@ export async function runSeeds(request: Request): Promise<Outcome> {
   const removeFolder = () => rmSync(folder, { recursive: true, force: true });
   process.on("exit", removeFolder);
   try {
-    return await inProcess(request, journal);
+    return await inProcess(request, journal, folder);
   } finally {
     process.off("exit", removeFolder);
     removeFolder();
   }
 }
 
-async function inProcess(request: Request, journal: string): Promise<Outcome> {
+async function inProcess(request: Request, journal: string, folder: string): Promise<Outcome> {
   const [program, ...args] = commandLine(request, journal);
   // What a test runner tells its children is not meant for these.
   const { NODE_TEST_CONTEXT: _, ...env } = process.env;
-  const child = spawn(program!, args, { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
-  const kill = () => child.kill("SIGKILL");
+  // In a group of its own, which ends with it: those that it started may have been stopped.
+  const child = spawn(program!, args, {
+    cwd: root,
+    // What it leaves behind where it is killed is removed with the folder.
+    env: { ...env, TMPDIR: folder },
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
+  });
+  const kill = () => killGroup(child.pid);
   process.on("exit", kill);
   const limit = request.seconds === undefined ? undefined : 1000 * (request.seconds + PATIENCE);
   const timer = limit === undefined ? undefined : setTimeout(kill, limit);
@@ -152,13 +164,21 @@ async function inProcess(request: Request, journal: string): Promise<Outcome> {
       child.on("close", (code, signal) => resolve([code, signal]));
     });
     const ended = signal === null ? `ended with exit code ${code}` : `was killed by ${signal}`;
-    return {
-      report,
-      failure: code === 0 ? null : failureOf(request, report, journal, ended, said),
-    };
+    if (code === 0) return { report, failure: null, failed: null };
+    return { report, ...failureOf(request, report, journal, ended, said) };
   } finally {
     clearTimeout(timer);
     process.off("exit", kill);
+    kill();
+  }
+}
+
+function killGroup(pid: number | undefined): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    // Nobody is left.
+    if ((error as { code?: string }).code !== "ESRCH") throw error;
   }
 }
 
@@ -168,21 +188,21 @@ function failureOf(
   journal: string,
   ended: string,
   said: string,
-): string {
+): { failure: string; failed: number | null } {
   const lines = journalOf(journal);
   // A crash tells nothing; the journal begins with the seed.
-  const seed = report?.failure
-    ? report.seed
-    : Number(/^seed (\d+)/.exec(lines[0] ?? "")?.[1] ?? NaN);
+  const begun = Number(/^seed (\d+)/.exec(lines[0] ?? "")?.[1] ?? NaN);
+  const seed = report?.failure ? report.seed : begun;
   const shown = lines.length > JOURNAL_LINES
     ? [lines[0]!, "…", ...lines.slice(-JOURNAL_LINES)]
     : lines;
-  return [
+  const failure = [
     `Seed ${seed} on ${request.runtime}: ${report?.failure ?? `the process ${ended}`}`,
     ...(said === "" ? [] : [`It said:\n${said.trimEnd()}`]),
     `The end of the journal:\n${shown.join("\n")}`,
     `To see it again: ${replayCommand(request, seed)}`,
   ].join("\n");
+  return { failure, failed: Number.isNaN(seed) ? null : seed };
 }
 
 function journalOf(path: string): string[] {

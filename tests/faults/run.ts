@@ -2,7 +2,8 @@
  * Runs seeds, one after the other. Arguments: `--journal FILE --first N --seeds N`, and `--kind`,
  * `--operations`, `--only ID,ID,…` (the steps to leave in), `--refuse io_uring|syscalls`,
  * `--seconds N` (no further seed after that time), `--and N` (one more seed, before the others),
- * `--report N` (every so many seconds a line of how far it is).
+ * `--report N` (every so many seconds a line of how far it is), `--patience N` (the seconds after which a
+ * run hangs).
  *
  * Prints one JSON line in the end, a `Report` of process.ts; what it prints before that is such a line too.
  */
@@ -15,13 +16,13 @@ import { descriptorTable, openForSignals } from "../support/descriptor_table.ts"
 import { refuse, type Refused } from "../support/refuse.ts";
 import { runBytes } from "./byte_run.ts";
 import { Journal } from "./journal.ts";
+import { runListener } from "./listener_run.ts";
 import { runMessages } from "./message_run.ts";
 import { type Kind, only, type Plan, planOf } from "./plan.ts";
+import { prepareProcesses } from "./peer_process.ts";
 import type { Report } from "./process.ts";
+import { runProcess } from "./process_run.ts";
 import { type Burst, collect, INTERRUPTION, World } from "./world.ts";
-
-/** Milliseconds after which a run that has not ended hangs. */
-const PATIENCE = 20_000;
 
 const { values } = parseArgs({
   options: {
@@ -35,14 +36,20 @@ const { values } = parseArgs({
     refuse: { type: "string" },
     and: { type: "string" },
     report: { type: "string" },
+    patience: { type: "string", default: "20" },
   },
 });
+
+/** Milliseconds after which a run that has not ended hangs. */
+const PATIENCE = 1000 * Number(values.patience);
 
 const RUNS: Record<Kind, (world: World, plan: Plan) => Promise<void>> = {
   stream: runBytes,
   fd: runBytes,
   datagram: runMessages,
   seqpacket: runMessages,
+  process: runProcess,
+  listener: runListener,
 };
 
 function planFor(seed: number): Plan {
@@ -53,11 +60,15 @@ function planFor(seed: number): Plan {
   return only(plan, new Set(values.only.split(",").filter(Boolean).map(Number)));
 }
 
+function summary({ steps, script, ...plan }: Plan): object {
+  return { ...plan, steps: steps.length, script: script?.actions.length ?? 0, by: script?.program };
+}
+
 /** Runs one seed; what went wrong, or null. */
 async function attempt(world: World, journal: Journal, seed: number): Promise<string | null> {
   const plan = planFor(seed);
   journal.begin(
-    `seed ${seed}, ${plan.kind}: ${JSON.stringify({ ...plan, steps: plan.steps.length })}`,
+    `seed ${seed}, ${plan.kind}: ${JSON.stringify(summary(plan))}`,
   );
   world.begin(plan);
   const watchdog = setTimeout(() => {
@@ -108,6 +119,7 @@ function burstsFromOutside(): Burst {
 
 refuse(values.refuse as Refused | undefined);
 openForSignals();
+prepareProcesses();
 // What waiting takes is open from now on.
 reactor().prepare();
 const world = new World(journal, burstsFromOutside());

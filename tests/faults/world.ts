@@ -4,7 +4,7 @@
  * @module
  */
 
-import { closeSync, openSync } from "node:fs";
+import { closeSync, openSync, readlinkSync } from "node:fs";
 import process from "node:process";
 import { configure, Fd, UnixSocketError } from "../../mod.ts";
 import {
@@ -58,14 +58,18 @@ export class World {
   readonly #aborts = { data: new Set<AbortController>(), later: new Set<AbortController>() };
   readonly #pending = new Map<Promise<unknown>, string>();
   #failure: Error | null = null;
-  /** Whether the descriptor table was full at any time in this run. */
-  wasShort = false;
+  /** What the descriptors to pass on lead to. */
+  #ours: ReadonlySet<string> = new Set();
+  #collects = true;
+  #held = "";
 
   constructor(journal: Journal, burst: Burst) {
     this.journal = journal;
     this.#burst = burst;
     this.faults = new LibcFaults(
-      collect,
+      () => {
+        if (this.#collects) collect();
+      },
       () => process.kill(process.pid, INTERRUPTION),
       (what) => {
         journal.count(`libc ${what.split(":")[0]}`);
@@ -79,7 +83,7 @@ export class World {
   begin(plan: Plan): void {
     this.#random = generator(plan.seed ^ 0x5eed);
     this.#failure = null;
-    this.wasShort = false;
+    this.#collects = plan.collects;
     this.#before = descriptorTable();
     this.#files = Array.from({ length: FILES }, (_, number) => {
       const file = Fd.memfd(`number ${number}`);
@@ -89,6 +93,8 @@ export class World {
     const [reader, writer] = Fd.pipe();
     this.#reader = reader;
     this.#files.push(writer);
+    this.#ours = new Set(this.#files.map(({ fd }) => readlinkSync(`/proc/self/fd/${fd}`)));
+    this.#held = this.#heldNow();
     configure({
       busyPoll: plan.busyPoll === 0 ? false : { max: plan.busyPoll === -1 ? 100 : plan.busyPoll },
     });
@@ -98,6 +104,9 @@ export class World {
   async end(): Promise<void> {
     this.faults.restore();
     this.giveBack();
+    // Before garbage is collected, which would close what was forgotten.
+    const held = this.#heldNow();
+    if (held !== this.#held) this.fail(`${held} are open instead of ${this.#held}`);
     for (const file of this.#files) file.close();
     const end = await this.watched("the witness", this.#reader!.read(new Uint8Array(1)));
     this.#reader!.close();
@@ -112,6 +121,12 @@ export class World {
       this.fail(`these never settled: ${[...this.#pending.values()].join(", ")}`);
     }
     if (this.#failure !== null) throw this.#failure;
+  }
+
+  /** What each file that is passed on is open as, one name for each descriptor. */
+  #heldNow(): string {
+    const open = [...descriptorTable().values()].filter((target) => this.#ours.has(target));
+    return open.toSorted().join(", ");
   }
 
   /** Keeps the first failure; the run goes to its end, so that the next begins with nothing open. */
@@ -174,6 +189,7 @@ export class World {
     const { journal } = this;
     switch (step.what) {
       case "collect":
+        if (!this.#collects) return true;
         collect();
         journal.count("garbage collected");
         return true;
@@ -185,6 +201,7 @@ export class World {
         return true;
       case "interrupt":
       case "refuse":
+      case "refuse an accept":
       case "shorten":
         this.faults.next(faultFor(step.what, this.#random));
         return true;
@@ -207,7 +224,6 @@ export class World {
   /** Takes every descriptor there is. */
   takeAll(): void {
     if (this.#fillers.length > 0) return;
-    this.wasShort = true;
     this.journal.count("descriptor table full");
     for (;;) {
       try {
