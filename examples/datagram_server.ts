@@ -16,6 +16,9 @@ if (path === undefined || path.startsWith("-") || rest.length > 0) {
   process.exit(2);
 }
 
+/** In bytes: short messages take some 768 each. */
+const SEND_BUFFER = 4 << 20;
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -24,8 +27,7 @@ async function answer(socket: UnixDatagram, { data, from }: Message): Promise<vo
   console.log(`${formatAddress(from)}: ${message}`);
   if (from.kind === "unnamed") return; // It did not bind, so it has no address to answer to.
   try {
-    // Where a client's queue is full, it goes without: it must not hold up the others. (What all
-    // clients together leave unread counts against this socket's send buffer.)
+    // Where a client's queue is full, it goes without: it must not hold up the others.
     await socket.sendTo(encoder.encode(`ACK ${message}`), from, { dontWait: true });
   } catch (error) {
     console.error((error as Error).message);
@@ -34,6 +36,9 @@ async function answer(socket: UnixDatagram, { data, from }: Message): Promise<vo
 
 try {
   using socket = UnixDatagram.bind(path);
+  // What all clients together leave unread counts against this one buffer, and one client's queue can
+  // take more than it has room for at first. The kernel grants up to twice net.core.wmem_max.
+  socket.sendBufferSize = SEND_BUFFER;
   const stop = () => socket.close(); // Removes the path too, and ends the loop below.
   process.once("SIGINT", stop);
   process.once("SIGTERM", stop);

@@ -17,6 +17,7 @@ import {
   leavesNothing,
   targetOf,
 } from "./support/passing.ts";
+import { ample } from "./support/queue.ts";
 import { isPending, outcome } from "./support/waiting.ts";
 import type { AncillaryOptions } from "../mod.ts";
 
@@ -54,7 +55,7 @@ function fullByAddress(directory: string): Full {
   const to = join(directory, "receiver.sock");
   const receiver = UnixDatagram.bind(to);
   const sender = UnixDatagram.unbound();
-  const connected = UnixDatagram.unbound().connect(to);
+  const connected = ample(UnixDatagram.unbound()).connect(to);
   const count = fillCarrier(connected);
   connected.close();
   return {

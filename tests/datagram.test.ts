@@ -2,14 +2,9 @@ import { assert, assertEquals, assertNotEquals, assertRejects, assertThrows } fr
 import { test } from "node:test";
 import { configure, UnixDatagram } from "../mod.ts";
 import { callsMade } from "./support/raw.ts";
-import {
-  fillQueue,
-  kernelSetting,
-  memoriesOf,
-  receiveTexts,
-  takeQueued,
-} from "./support/datagrams.ts";
+import { fillQueue, memoriesOf, receiveTexts, takeQueued } from "./support/datagrams.ts";
 import { assertFails, bytes, settled, text, withTempSocketPath } from "./support/mod.ts";
+import { kernelSetting } from "./support/queue.ts";
 import { digest, eventually, pattern } from "./support/streams.ts";
 import { isPending } from "./support/waiting.ts";
 

@@ -5,6 +5,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
 import { UnixDatagram } from "../mod.ts";
 import { receiveTexts } from "./support/datagrams.ts";
+import { QUEUE } from "./support/queue.ts";
 import {
   assertEndsClean,
   assertOneLineError,
@@ -122,7 +123,7 @@ test("examples/datagram_server.ts is not held up by a client that takes no answe
   await withTempSocketPath(async (path) => {
     await using server = await startServer("datagram_server", path);
     using deaf = UnixDatagram.bind(`${path}.deaf`);
-    for (let i = 0; i < 30; i++) await deaf.sendTo(bytes("shouted"), path);
+    for (let i = 0; i < QUEUE + 19; i++) await deaf.sendTo(bytes("shouted"), path);
     const { code, stdout } = await runExample(RUNTIME, "datagram_client", [path, "hello"]);
     assertEquals({ code, stdout }, { code: 0, stdout: "ACK hello\n" });
     await server.waitFor(`Cannot send to "${path}.deaf": EAGAIN\n`, "stderr");

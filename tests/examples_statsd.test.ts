@@ -3,6 +3,7 @@ import { assert, assertEquals } from "@std/assert";
 import { UnixDatagram } from "../mod.ts";
 import { StatsD } from "../examples/statsd.ts";
 import { receiveTexts, takeQueued } from "./support/datagrams.ts";
+import { QUEUE } from "./support/queue.ts";
 import { exampleCommand, runExample } from "./support/examples.ts";
 import { python } from "./support/interop.ts";
 import {
@@ -211,15 +212,16 @@ test("StatsD keeps what a full agent does not take, up to its capacity, and drop
       for (let i = from; i < to; i++) statsd.count(`m${i}`);
     };
     // Each metric is a datagram of its own.
-    add(10, 70);
+    const end = 10 + QUEUE + 49;
+    add(10, end);
     statsd.flush();
     const taken = takeQueued(agent);
     assertEquals(statsd.sent, taken.length);
-    assertEquals(statsd.dropped, 60 - taken.length - 4);
+    assertEquals(statsd.dropped, end - 10 - taken.length - 4);
     assertEquals(taken, Array.from({ length: taken.length }, (_, i) => `m${10 + i}:1|c`));
     statsd.flush();
-    assertEquals(takeQueued(agent), [66, 67, 68, 69].map((i) => `m${i}:1|c`));
-    assertEquals(statsd.sent + statsd.dropped, 60);
+    assertEquals(takeQueued(agent), [4, 3, 2, 1].map((i) => `m${end - i}:1|c`));
+    assertEquals(statsd.sent + statsd.dropped, end - 10);
   });
 });
 

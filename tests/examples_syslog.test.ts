@@ -7,8 +7,10 @@ import { sockets } from "../ffi/mod.ts";
 import { receiveTexts } from "./support/datagrams.ts";
 import { assertOneLineError, exampleCommand, runExample, sendSignal } from "./support/examples.ts";
 import { python } from "./support/interop.ts";
+import { ample, QUEUE } from "./support/queue.ts";
 import { until } from "./support/waiting.ts";
 import {
+  bytes,
   readText,
   RUNTIME,
   RUNTIMES,
@@ -98,12 +100,12 @@ test("examples/syslog.ts waits while the queue is full and sends each line once,
   await withTempSocketPath(async (path) => {
     using log = UnixDatagram.bind(path);
     await using sender = syslog(path);
-    const lines = Array.from({ length: 200 }, (_, i) => `line ${i}`);
+    const lines = Array.from({ length: QUEUE + 189 }, (_, i) => `line ${i}`);
     sender.write(lines.join("\n") + "\n");
     sender.closeStdin();
     // The first is here, so the sender runs; it fills the queue while nobody takes more.
     const first = await receiveTexts(log, 1);
-    const rest = await receiveTexts(log, 199);
+    const rest = await receiveTexts(log, lines.length - 1);
     assertEquals([...first, ...rest].map((record) => parse(record).message), lines);
     await assertSucceeds(sender);
   });
@@ -133,7 +135,7 @@ test("examples/syslog.ts connects again after ECONNREFUSED, and when the queue w
   await withTempSocketPath(async (path) => {
     const first = UnixDatagram.bind(path, { unlinkOnClose: false });
     await using sender = syslog(path);
-    const lines = Array.from({ length: 50 }, (_, i) => `line ${i}`);
+    const lines = Array.from({ length: QUEUE + 39 }, (_, i) => `line ${i}`);
     sender.write(lines.join("\n") + "\n");
     const taken = (await receiveTexts(first, 1)).map((record) => parse(record).message);
     assertEquals(taken, ["line 0"]);
@@ -273,18 +275,22 @@ test(
       sender.write("running\n");
       await daemon.logged("running");
       sendSignal(daemon, "SIGSTOP");
+      // What is connected to it is writable while there is room: at first for as few as make it full.
+      using probe = UnixDatagram.unbound().connect(daemon.path);
+      using filler = ample(UnixDatagram.unbound()).connect(daemon.path);
+      for (let i = 0; i < QUEUE - 11; i++) filler.sendSync(bytes(`<14>1 - - before - - - ${i}`));
+      assertEquals(sockets.pollOne(probe.fd, "writable", 0), 1);
       const lines = Array.from({ length: 300 }, (_, i) => `number-${i}`);
       sender.write(lines.join("\n") + "\n");
       sender.closeStdin();
-      // What is connected to it is writable while there is room.
-      using probe = UnixDatagram.unbound().connect(daemon.path);
       await until(() => sockets.pollOne(probe.fd, "writable", 0) === 0, "the queue is full");
       assertEquals(sender.child.exitCode, null);
       sendSignal(daemon, "SIGCONT");
       await assertSucceeds(sender);
       await daemon.logged("number-299");
       const messages = daemon.lines().map((line) => line.split(" ").at(-1));
-      assertEquals(messages, ["running", ...lines]);
+      const before = Array.from({ length: QUEUE - 11 }, (_, i) => `${i}`);
+      assertEquals(messages, ["running", ...before, ...lines]);
     });
   },
 );

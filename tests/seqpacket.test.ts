@@ -13,7 +13,7 @@ import {
   UnixSeqpacketListener,
   UnixStream,
 } from "../mod.ts";
-import { sockets } from "../ffi/mod.ts";
+import { file, sockets } from "../ffi/mod.ts";
 import { freshName, python } from "./support/interop.ts";
 import {
   assertFails,
@@ -25,7 +25,7 @@ import {
   withTempDir,
   withTempSocketPath,
 } from "./support/mod.ts";
-import { packedPath, withRawSocket } from "./support/raw.ts";
+import { packedPath, succeed, withRawSocket } from "./support/raw.ts";
 import { content, drain, fillRecords, sendTexts, withSeqpackets } from "./support/seqpacket.ts";
 import { isPending } from "./support/waiting.ts";
 
@@ -140,12 +140,11 @@ test("E115 UnixSeqpacket.send() is told ECONNRESET too, once for both ways, then
 
 test("E118 UnixSeqpacket over an unconnected descriptor fails with ENOTCONN", async () => {
   await withRawSocket("SOCK_SEQPACKET", async (fd) => {
-    const socket = UnixSeqpacket.fromFd(fd);
+    using socket = UnixSeqpacket.fromFd(succeed(file.duplicate(fd)));
     await assertFails(() => socket.send(bytes("x")), "ENOTCONN", "send");
     await assertFails(() => socket.receive(), "ENOTCONN", "recvmsg");
     await assertFails(() => socket.receiveSync({ timeout: 0 }), "ENOTCONN", "recvmsg");
     await assertFails(() => socket.remoteAddr, "ENOTCONN", "getpeername");
-    socket.intoFd();
   });
 });
 

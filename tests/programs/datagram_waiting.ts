@@ -9,6 +9,7 @@
 import process from "node:process";
 import { native } from "../../ffi/mod.ts";
 import { SendBatch, UnixDatagram } from "../../mod.ts";
+import { ample } from "../support/queue.ts";
 
 const [what, how] = process.argv.slice(2);
 const message = new TextEncoder().encode("x");
@@ -17,11 +18,13 @@ const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(reso
 const name = `\0afunix-datagram-waiting-${process.pid}`;
 const receiver = UnixDatagram.bind(name);
 const sender = UnixDatagram.unbound();
+const filler = ample(UnixDatagram.unbound());
 try {
-  for (;;) await sender.sendTo(message, name, { dontWait: true });
+  for (;;) await filler.sendTo(message, name, { dontWait: true });
 } catch {
   // Full.
 }
+filler.close();
 
 const ways: Record<string, () => Promise<unknown>> = {
   "send": () => sender.connect(name).send(message),

@@ -3,7 +3,6 @@
  * @module
  */
 
-import { readFileSync } from "node:fs";
 import { assert, assertEquals } from "@std/assert";
 import { native } from "../../ffi/mod.ts";
 import {
@@ -11,28 +10,34 @@ import {
   type AddressLike,
   type ReceiveBatch,
   SendBatch,
-  type UnixDatagram,
+  UnixDatagram,
   UnixSocketError,
 } from "../../mod.ts";
 import type { Libc } from "../../ffi/symbols.ts";
+import { ample } from "./queue.ts";
 import { bytes, text } from "./sockets.ts";
 
-/** A number that the kernel is set to, by its path below `/proc/sys`. */
-export function kernelSetting(path: string): number {
-  return Number(readFileSync(`/proc/sys/${path}`, "utf8"));
+/**
+ * Fills what a sender sends to with "0", "1", … until the next would have to wait; what was sent.
+ *
+ * Between two that are connected to each other it is the sender's buffer that is full then; else it is the
+ * receiver's queue. That is filled by a socket of its own, because the kernel calls a sender writable only
+ * while three quarters of its own buffer are free, and a long queue takes more.
+ */
+export async function fillQueue(sender: UnixDatagram, to?: AddressLike): Promise<string[]> {
+  const peer = to ?? sender.remoteAddr!;
+  if (typeof peer === "object" && "kind" in peer && peer.kind === "unnamed") {
+    return await sendUntilFull((message) => sender.send(message, { dontWait: true }));
+  }
+  using filler = ample(UnixDatagram.unbound());
+  return await sendUntilFull((message) => filler.sendTo(message, peer, { dontWait: true }));
 }
 
-/** How many messages a socket holds whose peer is not connected to it. */
-export const QUEUE = kernelSetting("net/unix/max_dgram_qlen") + 1;
-
-/** Sends "0", "1", … until the next would have to wait; what was sent. */
-export async function fillQueue(sender: UnixDatagram, to?: AddressLike): Promise<string[]> {
+async function sendUntilFull(send: (message: Uint8Array) => Promise<void>): Promise<string[]> {
   const sent: string[] = [];
   for (;;) {
-    const message = bytes(`${sent.length}`);
     try {
-      if (to === undefined) await sender.send(message, { dontWait: true });
-      else await sender.sendTo(message, to, { dontWait: true });
+      await send(bytes(`${sent.length}`));
     } catch (error) {
       if (!(error instanceof UnixSocketError) || error.code !== "EAGAIN") throw error;
       return sent;
