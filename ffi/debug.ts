@@ -9,6 +9,7 @@ import type { Abi } from "./abi/mod.ts";
 import { takeControl } from "./cmsg.ts";
 import { checkCall } from "./debug_calls.ts";
 import { DescriptorLedger } from "./debug_descriptors.ts";
+import { tellPlacesIf } from "./debug_errors.ts";
 import { type CallContext, MemoryLedger } from "./debug_memory.ts";
 import {
   closedRing,
@@ -69,6 +70,9 @@ export function debugging(runtime: Runtime, libc: Libc, abi: Abi, mode: DebugMod
       });
     },
   });
+  if (runtime.name === "deno" && abi.linux !== null) {
+    tellPlacesIf(freeDescriptorFinder(libc, abi.linux.EFD_CLOEXEC));
+  }
   const calls = libc as unknown as Record<string, Call>;
   for (const name of Object.keys(calls) as SymbolName[]) {
     const signature: Signature = symbols[name];
@@ -82,8 +86,9 @@ export function debugging(runtime: Runtime, libc: Libc, abi: Abi, mode: DebugMod
       // A call that failed says why in errno, which nothing may touch before it is read.
       if (!hasFailed(signature, result)) learn(context, descriptors, name, signature, args, result);
       else if (name === "close") {
-        const nobodys = errno[0] === abi.errno.EBADF;
-        descriptors.closed(args[0] as number, nobodys);
+        const why = errno[0]!;
+        descriptors.closed(args[0] as number, why === abi.errno.EBADF);
+        errno[0] = why;
       }
       return result;
     };
@@ -91,6 +96,19 @@ export function debugging(runtime: Runtime, libc: Libc, abi: Abi, mode: DebugMod
   const location = abi.os === "linux" ? libc.__errno_location() : libc.__error();
   const errno = new Int32Array(runtime.viewAt(location, 4));
   return { descriptors, memory, mode };
+}
+
+/**
+ * Asks whether a descriptor is free. Deno opens files to name the places on a stack that it has not named
+ * before, and ends the process where it cannot.
+ */
+function freeDescriptorFinder({ eventfd, close }: Libc, flags: number): () => boolean {
+  return () => {
+    const fd = eventfd(0, flags);
+    if (fd === -1) return false;
+    close(fd);
+    return true;
+  };
 }
 
 function hasFailed({ result: type }: Signature, result: unknown): boolean {

@@ -36,11 +36,20 @@ export class DescriptorError extends Error {
 /** How many calls are shown of a place in the program; a stack of ten is all the library's own. */
 const CALLS_SHOWN = 30;
 
+/** Whether the runtime can tell now where the program is. */
+let canTell = (): boolean => true;
+
+/** Sets what is asked before each look at the stack. */
+export function tellPlacesIf(can: () => boolean): void {
+  canTell = can;
+}
+
 /**
  * Where the program is, as text: an error would keep alive what stands on its stack. Without the
  * innermost calls, as many as `skip` says.
  */
 export function currentPlace(skip = 0): string {
+  if (!canTell()) return "    (unknown: the runtime needs a free descriptor to tell)";
   const limits = Error as { stackTraceLimit?: number };
   const before = limits.stackTraceLimit;
   limits.stackTraceLimit = CALLS_SHOWN;

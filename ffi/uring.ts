@@ -57,8 +57,8 @@ export function relayByUring({ runtime, libc, abi, from, into }: RelayParts): Re
   const bigRing = BigInt(ring);
   // A sandbox may permit the one call and not the other.
   const permitted = libc.syscall(enter, bigRing, 0n, null, 0n) === 0n;
-  // Its own, and never closed: what a wait still writes into when its thread has ended must not have
-  // become another file's number.
+  // Its own, and not closed before every wait has ended: what a wait still writes into when its thread
+  // was terminated must not have become another file's number.
   const target = libc.fcntl(into, constants.F_DUPFD_CLOEXEC, 0);
   const giveUp = () => {
     for (const [address, memory] of mappings) {

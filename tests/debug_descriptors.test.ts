@@ -146,3 +146,18 @@ test("debug mode says when somebody else has closed a descriptor of the library"
   );
   assertMatch(said, /\nmade here:\n.*debug_descriptors/s);
 });
+
+test("debug mode keeps errno as close(2) left it, whatever it says of that", () => {
+  const { libc, abi, runtime } = checkedLibc();
+  const errno = new Int32Array(runtime.viewAt(libc.__errno_location(), 4));
+  const fd = libc.socket(abi.constants.AF_UNIX, abi.constants.SOCK_STREAM, 0);
+  uncheckedLibc().libc.close(fd);
+  const { warn } = console;
+  console.warn = () => errno.fill(abi.errno.EPIPE!);
+  try {
+    libc.close(fd);
+    assertEquals(errno[0], abi.errno.EBADF);
+  } finally {
+    console.warn = warn;
+  }
+});

@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { programCommand } from "./support/listening.ts";
+import { programCommand, underDescriptorLimit } from "./support/listening.ts";
 import { run, withTempSocketPath } from "./support/mod.ts";
 import { GC_FLAGS } from "./support/passing.ts";
 
@@ -17,6 +17,15 @@ for (const [what, made] of [["pipes", "Fd"], ["streams", "UnixStream"]] as const
     });
   });
 }
+
+test("AFUNIX_DEBUG=pointers goes on where no descriptor is free to find a place with", async () => {
+  const sending = { what: "send", free: 1, count: 2, way: "peer" };
+  const command = programCommand("descriptors_at_limit", ["stream", JSON.stringify([sending])]);
+  const env = { AFUNIX_DEBUG: "pointers" };
+  const { code, stdout, stderr } = await run(underDescriptorLimit(100, command), { env });
+  assertEquals([stderr, code], ["", 0]);
+  assertEquals(JSON.parse(stdout)[0].outcome.outcome, ["EMFILE", "fcntl"]);
+});
 
 test("without AFUNIX_DEBUG nothing is said of what was lost", async () => {
   await withTempSocketPath(async (path) => {

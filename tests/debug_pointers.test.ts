@@ -487,3 +487,17 @@ test("debug mode looks at what an io_uring is to write", { skip: !hasRing() }, (
     close();
   }
 });
+
+test("a relay that is closed leaves nothing to see of the memory that it gives back", {
+  skip: !hasRing(),
+}, () => {
+  const { relay, requests, close } = ringed(checkedLibc())!;
+  try {
+    relay.arm();
+    // Debug mode refuses to unmap what a buffer still shows.
+    relay.close();
+    assertEquals(requests.byteLength, 0);
+  } finally {
+    close();
+  }
+});
