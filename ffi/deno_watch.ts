@@ -96,12 +96,12 @@ export function watchByThread(
   // What ends the wait, where there is something for it.
   const stop = abi.linux === null ? -1 : libc.eventfd(0, abi.linux.EFD_CLOEXEC);
   const address = libc.calloc(2, pollfd.size);
-  const entries = runtime.viewAt(address, 2 * pollfd.size);
-  [fd, stop].forEach((polled, index) => {
-    const entry = new DataView(entries, index * pollfd.size, pollfd.size);
-    putField(entry, pollfd.fields.fd, polled);
-    putField(entry, pollfd.fields.events, abi.constants.POLLIN);
-  });
+  const memory = runtime.viewAt(address, 2 * pollfd.size);
+  const entries = [0, 1].map((index) => new DataView(memory, index * pollfd.size, pollfd.size));
+  const pollFor = (...fds: number[]) =>
+    entries.forEach((entry, index) => putField(entry, pollfd.fields.fd, fds[index]!));
+  for (const entry of entries) putField(entry, pollfd.fields.events, abi.constants.POLLIN);
+  pollFor(fd, stop);
   const core = denoCore();
   let waiting: Promise<number> | null = null;
   let refd = true;
@@ -130,11 +130,16 @@ export function watchByThread(
     },
     close() {
       if (stop === -1) return;
+      // Ends the wait of a thread that is in poll(2), and that of one which comes there later.
       if (waiting !== null) libc.write(stop, BigUint64Array.of(1n), 8);
+      pollFor(NEVER_OPEN, NEVER_OPEN);
       libc.close(stop);
     },
   };
 }
+
+/** No descriptor has this number. */
+const NEVER_OPEN = 0x7fff_ffff;
 
 /** Deno has no public way to say that a pending call need not keep the process alive. */
 function denoCore(): DenoCore | undefined {
