@@ -16,6 +16,7 @@ interface DenoFfi {
   dlopen(name: string, symbols: Record<string, DenoSymbol>): {
     symbols: Record<string, (...args: unknown[]) => unknown>;
   };
+  errors: { NotCapable: ErrorConstructor };
   UnsafePointer: {
     of(view: ArrayBufferView): object | null;
     value(pointer: unknown): bigint | number;
@@ -42,9 +43,27 @@ function denoSymbol(signature: Signature): DenoSymbol {
   return { parameters: signature.args.map(denoType), result: denoType(signature.result) };
 }
 
+/**
+ * Opens a library by its name. Where only some files are allowed, Deno takes the name for a file in the
+ * working directory, which is not there: a refusal, though Deno does not say so.
+ */
+function openLibrary(deno: DenoFfi, name: string, table: Record<string, DenoSymbol>) {
+  try {
+    return deno.dlopen(name, table).symbols;
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.includes(`/${name}:`)) throw error;
+    throw new deno.errors.NotCapable(
+      `Requires ffi access to "${name}" by its name, run again with the --allow-ffi flag, without ` +
+        "a list of files",
+      { cause: error },
+    );
+  }
+}
+
 export function denoRuntime(): Runtime {
   const deno = denoFfi();
   const addressOfPointer = (pointer: unknown) => Number(deno.UnsafePointer.value(pointer));
+  const open = (name: string, table: Record<string, DenoSymbol>) => openLibrary(deno, name, table);
   let libc: Libc;
   let abiInUse: Abi;
 
@@ -54,8 +73,6 @@ export function denoRuntime(): Runtime {
 
     bind(abi) {
       abiInUse = abi;
-      const open = (name: string, table: Record<string, DenoSymbol>) =>
-        deno.dlopen(name, table).symbols;
       return libc = bindLibc(abi, { describe: denoSymbol, open, address: addressOfPointer });
     },
 
@@ -77,7 +94,7 @@ export function denoRuntime(): Runtime {
       if (watcher !== null) return watcher;
       const parameters = ["u64", "u32", "i32"];
       const table = { poll: { parameters, result: "i32", nonblocking: true } };
-      const later = openFirst(libcNames(abiInUse), (name) => deno.dlopen(name, table).symbols);
+      const later = openFirst(libcNames(abiInUse), (name) => open(name, table));
       const poll = later.poll as PollLater;
       return watchByThread(runtime, libc, poll, abiInUse, fd, onReadable);
     },

@@ -84,6 +84,12 @@ if (RUNTIME === "deno") {
       await assertNames("--allow-ffi", flags, things);
     }
     await assertNames("--allow-ffi", ["--allow-all", "--deny-ffi"], things);
+    // The name of the library that was tried first, and not that of another C library.
+    for (const flags of [[], ["--allow-ffi=libc.so.6"], ["--allow-ffi=/lib"]]) {
+      await assertNames('"libc.so.6"', flags, ["paths"]);
+    }
+    const list = "without a list of files";
+    await assertNames(list, ["--allow-ffi=libc.so.6,libc.musl-x86_64.so.1"], ["paths"]);
   });
 
   test("Deno: without --allow-env or --allow-run the error names it", async () => {
