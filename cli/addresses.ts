@@ -23,6 +23,10 @@ export function readAddress(text: string): Address {
     } catch {
       throw new UsageError(`This is no URL: ${text}`);
     }
+    // A relative one would become a path of the root, and what follows the path would be lost.
+    if (!/^file:\/\/[^?#]*$/.test(text)) {
+      throw new UsageError(`A file: URL is file:///… with %NN for ?, # and others; not ${text}`);
+    }
     if (url.hostname !== "" && url.hostname !== "localhost") {
       throw new UsageError(`This file is on another host: ${text}`);
     }

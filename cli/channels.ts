@@ -26,6 +26,8 @@ export interface Channel extends Disposable {
   readonly fd: number;
   /** Whether there is a connection, which has an end. */
   readonly connected: boolean;
+  /** Whether there is somebody to send to. */
+  readonly answerable: boolean;
   /** The next bytes, or the next message; null at the end. The data of a stream are lent until the next call. */
   receive(): Promise<Arrival | null>;
   /** Bytes with what comes along; null at the end. */
@@ -51,6 +53,7 @@ export interface Service extends Disposable {
 
 class StreamChannel implements Channel {
   readonly connected = true;
+  readonly answerable = true;
   readonly longestMessage = null;
   readonly #stream: UnixStream;
   readonly #buffer = new Uint8Array(new ArrayBuffer(CHUNK));
@@ -97,6 +100,7 @@ class StreamChannel implements Channel {
 
 class SeqpacketChannel implements Channel {
   readonly connected = true;
+  readonly answerable = true;
   readonly #socket: UnixSeqpacket;
 
   constructor(socket: UnixSeqpacket) {
@@ -155,6 +159,10 @@ class DatagramChannel implements Channel {
 
   get fd(): number {
     return this.#socket.fd;
+  }
+
+  get answerable(): boolean {
+    return this.#hasPeer || this.#lastSender !== null;
   }
 
   get longestMessage(): number {

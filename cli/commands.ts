@@ -49,7 +49,7 @@ const SERVING: Record<string, OptionSpec> = {
   keep: { help: "go on until a signal ends it" },
 };
 const LINES: OptionSpec = {
-  help: "each line of the input is a message, and each message is followed by a newline",
+  help: "each line of stdin is a message, and a newline follows each that comes (no streams)",
 };
 const MOST: OptionSpec = { value: "N", help: "fail when more bytes come on one connection" };
 
@@ -69,7 +69,8 @@ export const COMMANDS: Record<string, Command> = {
     summary: "talk with a server: stdin to it, and what it says to stdout",
     text: "Ends when both directions have ended, or the peer is gone. The end of stdin ends the " +
       "sending only.\nWithout --lines, each piece of stdin as it is read is one message. A datagram " +
-      "socket gets an\nabstract name for the answers unless --from gives it an address.",
+      "socket gets an\nabstract name for the answers unless --from gives it an address; no server " +
+      "tells it the end, so\nit goes on unless --once.",
     options: {
       ...ADDRESSED,
       ...FROM,
@@ -88,7 +89,7 @@ export const COMMANDS: Record<string, Command> = {
       ...ADDRESSED,
       ...FROM,
       newline: { short: "n", help: "send a newline after each DATA" },
-      lines: { help: "each line of stdin is a message, without its newline" },
+      lines: { help: "each line of stdin is a message, without its newline (no streams)" },
       wait: { help: "wait until the receiver closes the connection (no datagrams)" },
       "max-bytes": { value: "N", help: "fail when there are more bytes to send" },
     },
@@ -101,7 +102,7 @@ export const COMMANDS: Record<string, Command> = {
     options: {
       ...ADDRESSED,
       ...SERVING,
-      lines: { help: "a newline follows each message" },
+      lines: { help: "a newline follows each message (no streams)" },
       "max-bytes": MOST,
     },
     run: runReceive,

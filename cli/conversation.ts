@@ -4,8 +4,9 @@
  */
 
 import { type Address, formatAddress } from "../src/address.ts";
+import type { Arguments } from "./arguments.ts";
 import type { Arrival, Channel, Service } from "./channels.ts";
-import { Failure } from "./failures.ts";
+import { Failure, UsageError } from "./failures.ts";
 import { inputChunks, inputLines } from "./input.ts";
 import { bytesRecord } from "./output.ts";
 import type { Session } from "./session.ts";
@@ -29,7 +30,15 @@ export interface Label {
 
 /** The flow that the options ask for. */
 export function flowOf({ args }: Session, first: boolean): Flow {
-  return { lines: args.has("lines"), maxBytes: args.integer("max-bytes", 0) ?? Infinity, first };
+  return { lines: linesOf(args), maxBytes: args.integer("max-bytes", 0) ?? Infinity, first };
+}
+
+/** Whether each line of stdin is a message. */
+export function linesOf(args: Arguments): boolean {
+  if (args.has("lines") && args.type === "stream") {
+    throw new UsageError("--lines is for datagrams and seqpackets: a stream has no messages");
+  }
+  return args.has("lines");
 }
 
 /** Counts what came against `--max-bytes`, and cuts off what is beyond. */
@@ -127,14 +136,21 @@ export function pieces(flow: Pick<Flow, "lines">): AsyncIterable<Uint8Array> {
   return flow.lines ? inputLines() : inputChunks();
 }
 
-/** Stdin goes to the peer, and then its end. */
+/** Stdin goes to the peer, and then its end. With `onFailure`, a piece that cannot be sent is skipped. */
 export async function sendInput(
   session: Session,
   channel: Channel,
   flow: Pick<Flow, "lines">,
+  onFailure?: (error: unknown) => void,
 ): Promise<void> {
   for await (const piece of pieces(flow)) {
-    await channel.send(piece);
+    try {
+      await channel.send(piece);
+    } catch (error) {
+      if (onFailure === undefined) throw error;
+      onFailure(error);
+      continue;
+    }
     session.alive();
     session.output.progress.sent += piece.length;
   }

@@ -7,6 +7,7 @@ import { formatAddress } from "../src/address.ts";
 import type { Channel } from "./channels.ts";
 import { Allowance } from "./conversation.ts";
 import { EXIT } from "./failures.ts";
+import { counted } from "./output.ts";
 import { keepsGoing, serveEach, serviceOf } from "./services.ts";
 import type { Session } from "./session.ts";
 
@@ -25,7 +26,9 @@ export async function runEcho(session: Session): Promise<number> {
       ? await echoDatagrams(session, channel, most, keep)
       : await echo(session, channel, most);
     const end = { event: "end", connection, bytes };
-    if (!datagrams) await output.event(end, `Connection ${connection} ended, ${bytes} bytes`);
+    if (!datagrams) {
+      await output.event(end, `Connection ${connection} ended, ${counted(bytes, "byte")}`);
+    }
   });
   return EXIT.fine;
 }
@@ -64,7 +67,7 @@ async function echoDatagrams(
     const answered = from.kind !== "unnamed";
     await output.event(
       { event: "message", from: answered ? formatAddress(from) : null, length },
-      `${length} bytes from ${formatAddress(from)}`,
+      `${counted(length, "byte")} from ${formatAddress(from)}`,
     );
     try {
       if (answered) await channel.send(data);

@@ -36,6 +36,11 @@ export function codeOf(error: unknown): string | undefined {
   return typeof code === "string" ? code : undefined;
 }
 
+/** Why a call of the runtime failed: the code, or else what the error says. */
+export function reasonOf(error: unknown): string {
+  return codeOf(error) ?? lineOf(error);
+}
+
 /** An error as one line. */
 export function lineOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);

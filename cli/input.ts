@@ -3,19 +3,21 @@
  * @module
  */
 
-import { fstatSync } from "node:fs";
+import { fstatSync, type Stats } from "node:fs";
 import process from "node:process";
-import { codeOf, Failure } from "./failures.ts";
+import { Failure, reasonOf } from "./failures.ts";
 
 /** The bytes of one line that are kept while its end has not come. */
 const LONGEST_LINE = 16 << 20;
 
 /** The chunks of stdin. The next is read when the last was dealt with. */
 export async function* inputChunks(): AsyncGenerator<Uint8Array, void, void> {
+  // Two of the runtimes make an empty input of it.
+  if (inputStatus()?.isDirectory()) throw new Failure("Cannot read the standard input: EISDIR");
   try {
     for await (const chunk of process.stdin) yield chunk as Uint8Array;
   } catch (error) {
-    throw new Failure(`Cannot read the standard input: ${codeOf(error) ?? "failed"}`);
+    throw new Failure(`Cannot read the standard input: ${reasonOf(error)}`);
   }
 }
 
@@ -54,9 +56,14 @@ export async function wholeInput(most: number): Promise<Uint8Array> {
 
 /** How many bytes stdin has, where it is a file. */
 export function inputSize(): number | null {
+  const status = inputStatus();
+  return status?.isFile() ? status.size : null;
+}
+
+/** What stdin is; null where it is closed, or may not be asked. */
+function inputStatus(): Stats | null {
   try {
-    const status = fstatSync(0);
-    return status.isFile() ? status.size : null;
+    return fstatSync(0);
   } catch {
     return null;
   }

@@ -6,7 +6,7 @@
 import type { Channel } from "./channels.ts";
 import { converse } from "./connect.ts";
 import { type Flow, flowOf, pieces, receiveAll, sendInput } from "./conversation.ts";
-import { EXIT } from "./failures.ts";
+import { EXIT, Failure } from "./failures.ts";
 import { hungUp } from "./hang_up.ts";
 import { channelsOf, keepsGoing, serveEach, serviceOf } from "./services.ts";
 import type { Session } from "./session.ts";
@@ -33,14 +33,28 @@ export async function runListen(session: Session): Promise<number> {
   }
   for await (const { channel, connection } of channelsOf(session, service, keep)) {
     using _open = channel;
-    if (datagrams) {
-      await Promise.all([
-        sendInput(session, channel, flow),
-        receiveAll(session, channel, flow, { connection }),
-      ]);
-    } else await converse(session, channel, flow, connection);
+    if (datagrams) await answer(session, channel, flow, connection);
+    else await converse(session, channel, flow, connection);
   }
   return EXIT.fine;
+}
+
+/** Datagrams: stdin goes to whoever wrote last. */
+async function answer(
+  session: Session,
+  channel: Channel,
+  flow: Flow,
+  connection: number,
+): Promise<void> {
+  const { output } = session;
+  // Only of a service for one sender the answer is all that is left to do.
+  const onFailure = flow.first ? undefined : (error: unknown) => output.warn(error);
+  let sent = false;
+  const sending = sendInput(session, channel, flow, onFailure).then(() => void (sent = true));
+  const receiving = receiveAll(session, channel, flow, { connection });
+  await Promise.race([receiving, sending.then(() => receiving)]);
+  if (channel.answerable) await sending;
+  else if (!sent) output.warn(new Failure("The sender has no address, and gets no answer"));
 }
 
 /**

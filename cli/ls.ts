@@ -4,15 +4,17 @@
  */
 
 import process from "node:process";
+import { environmentVariable } from "../ffi/mod.ts";
 import { SOCKET_TYPES } from "./arguments.ts";
 import { EXIT, printable, UsageError } from "./failures.ts";
+import { counted } from "./output.ts";
 import { type Owner, readOwners } from "./owners.ts";
 import { readTable, type SocketRow } from "./proc_net_unix.ts";
 import { LONGEST_TIMEOUT, type Session } from "./session.ts";
 import { columns, cut } from "./table.ts";
 
 /** A socket with those who have it open. */
-interface Entry extends SocketRow {
+interface Entry extends Omit<SocketRow, "bytes"> {
   owners: Owner[];
 }
 
@@ -41,7 +43,9 @@ export async function runLs(session: Session): Promise<number> {
   if (args.has("interval") && !args.has("watch")) throw new UsageError("--interval needs --watch");
   if (args.has("watch")) {
     if (output.json) return await watchRecords(session, select, interval);
-    if (!process.stdout.isTTY) throw new UsageError("--watch needs a terminal, or --json");
+    if (!process.stdout.isTTY || environmentVariable("TERM") === "dumb") {
+      throw new UsageError("--watch needs a terminal that can draw, or --json");
+    }
     return await watchTable(session, select, interval);
   }
   const listing = select();
@@ -54,7 +58,9 @@ export async function runLs(session: Session): Promise<number> {
   const width = process.stdout.isTTY ? process.stdout.columns || 80 : Infinity;
   for (const line of lines) await output.line(cut(line, width));
   if (listing.hidden > 0) {
-    output.notice(`${listing.hidden} processes could not be looked into: ask as root`);
+    output.notice(
+      `${counted(listing.hidden, "process", "processes")} could not be looked into: ask as root`,
+    );
   }
   return EXIT.fine;
 }
@@ -71,7 +77,7 @@ function selection({ args }: Session): () => Listing {
       .filter((row) => type === undefined || row.type === type)
       .filter((row) => !args.has("listening") || row.state === "listening")
       .filter((row) => !args.has("named") || row.path !== null)
-      .map((row) => ({ ...row, owners: byInode.get(row.inode) ?? [] }))
+      .map(({ bytes: _, ...row }) => ({ ...row, owners: byInode.get(row.inode) ?? [] }))
       .filter(({ owners }) => pid === undefined || owners.some((owner) => owner.pid === pid));
     entries.sort((a, b) => compare(a.path, b.path) || a.inode - b.inode);
     return { entries, hidden };
@@ -114,7 +120,9 @@ async function watchTable(
     const most = Math.max(1, height - 2);
     const shown = lines.slice(0, most);
     const more = lines.length > most ? `, the first ${most} shown` : "";
-    const foot = `${lines.length} sockets${more}, ${new Date().toLocaleTimeString()}; Ctrl-C ends`;
+    const foot = `${counted(lines.length, "socket")}${more}, ${
+      new Date().toLocaleTimeString()
+    }; Ctrl-C ends`;
     const picture = [
       output.style("bold", cut(heading!, width)),
       ...shown.map((line) => cut(line, width)),

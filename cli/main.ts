@@ -3,7 +3,9 @@
  * @module
  */
 
+import { readFileSync } from "node:fs";
 import process from "node:process";
+import { environmentVariable } from "../ffi/mod.ts";
 import { Arguments } from "./arguments.ts";
 import { COMMANDS } from "./commands.ts";
 import { EXIT, lineOf, recordOf, UsageError } from "./failures.ts";
@@ -39,6 +41,7 @@ async function run(argv: readonly string[]): Promise<number> {
   if (first === "help") return await print(helpFor(wanted, command));
   let session;
   try {
+    checkEncoding(rest);
     const args = new Arguments(rest, command.options, command.splits);
     if (args.has("help")) return await print(helpFor(wanted, command));
     session = new Session(args);
@@ -52,12 +55,30 @@ async function run(argv: readonly string[]): Promise<number> {
   } catch (error) {
     await session.finish();
     session.output.error(error, error instanceof UsageError ? see(` ${wanted}`) : "");
-    if (["1", "strict"].includes(process.env.AFUNIX_DEBUG ?? "")) console.error(error);
+    if (["1", "strict"].includes(environmentVariable("AFUNIX_DEBUG") ?? "")) console.error(error);
     return error instanceof UsageError ? EXIT.usage : EXIT.failed;
   }
   if (code === EXIT.brokenPipe) return code;
   await Promise.race([session.finish(), session.ended]);
   return code;
+}
+
+/** Throws where an argument has bytes that are no text: the runtime put U+FFFD in their places. */
+function checkEncoding(argv: readonly string[]): void {
+  if (!argv.some((text) => text.includes("\ufffd"))) return;
+  let bytes;
+  try {
+    bytes = readFileSync("/proc/self/cmdline");
+  } catch {
+    return; // Nobody can tell, and it may be what was meant.
+  }
+  try {
+    new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new UsageError(
+      "An argument is not UTF-8: in a file: URL, %NN is a byte, in @NAME \\xNN; data may come on stdin",
+    );
+  }
 }
 
 function see(command: string): string {

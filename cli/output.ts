@@ -5,6 +5,7 @@
 
 import process from "node:process";
 import { styleText } from "node:util";
+import { environmentVariable } from "../ffi/mod.ts";
 import { lineOf, printable, recordOf } from "./failures.ts";
 import { Progress } from "./progress.ts";
 import { writeErr, writeOut } from "./writing.ts";
@@ -21,8 +22,8 @@ export interface Manner {
 
 /** Whether escape sequences may go to a stream: a capable terminal, and nobody objects. */
 function isColourful(stream: { isTTY?: boolean | undefined }, json: boolean): boolean {
-  const { NO_COLOR, TERM } = process.env;
-  return stream.isTTY === true && !json && !NO_COLOR && TERM !== "dumb";
+  return stream.isTTY === true && !json && !environmentVariable("NO_COLOR") &&
+    environmentVariable("TERM") !== "dumb";
 }
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -34,6 +35,11 @@ export function bytesRecord(data: Uint8Array): { text: string } | { base64: stri
   } catch {
     return { base64: data.toBase64() };
   }
+}
+
+/** A number and what it counts. */
+export function counted(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
 }
 
 /** The two streams. */

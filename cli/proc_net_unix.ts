@@ -6,7 +6,7 @@
 import { readFileSync } from "node:fs";
 import { formatAddress, pathnameAddress } from "../src/address.ts";
 import type { SocketType } from "./arguments.ts";
-import { codeOf, Failure } from "./failures.ts";
+import { Failure, reasonOf } from "./failures.ts";
 
 /** What a socket is doing. `"waiting"` is a connection that nobody has accepted yet. */
 export type SocketState = "listening" | "connected" | "unconnected" | "waiting" | "closing";
@@ -24,6 +24,8 @@ export interface SocketRow {
    * with `@`, which the table does not tell apart), null without one.
    */
   path: string | null;
+  /** The bytes of that path as the table has them. */
+  bytes: Uint8Array | null;
 }
 
 /** SO_ACCEPTCONN among the flags. */
@@ -46,7 +48,7 @@ export function readTable(): SocketRow[] {
   try {
     text = readFileSync("/proc/net/unix", "latin1");
   } catch (error) {
-    throw new Failure(`Cannot read /proc/net/unix: ${codeOf(error) ?? "failed"}`);
+    throw new Failure(`Cannot read /proc/net/unix: ${reasonOf(error)}`);
   }
   return parseTable(text);
 }
@@ -71,14 +73,14 @@ export function parseTable(text: string): SocketRow[] {
       state: listens ? "listening" : STATES[parseInt(state!, 16)] ?? "unconnected",
       inode: Number(inode),
       references: parseInt(references!, 16),
-      path: path === undefined ? null : shownPath(path),
+      ...(path === undefined ? { path: null, bytes: null } : pathOf(path)),
     });
   }
   return rows;
 }
 
-function shownPath(path: string): string {
+function pathOf(path: string): { path: string; bytes: Uint8Array } {
   const bytes = Uint8Array.from(path, (character) => character.charCodeAt(0));
   const shown = formatAddress(pathnameAddress(bytes));
-  return path.startsWith("@") ? shown.slice(2) : shown;
+  return { path: path.startsWith("@") ? shown.slice(2) : shown, bytes };
 }

@@ -3,6 +3,8 @@
  * @module
  */
 
+import process from "node:process";
+import { cut } from "./table.ts";
 import { writeErr } from "./writing.ts";
 
 /** Milliseconds between two pictures. */
@@ -54,17 +56,28 @@ export class Progress {
 
   #draw(): void {
     const seconds = Math.max((performance.now() - this.#began) / 1000, 0.001);
-    const parts: string[] = [];
-    if (this.sent > 0 || this.total !== null) parts.push(`sent ${formatBytes(this.sent)}`);
-    if (this.total !== null) {
-      const share = this.total === 0 ? 1 : Math.min(this.sent / this.total, 1);
-      const full = Math.round(share * BAR_WIDTH);
-      const bar = this.#colour("█".repeat(full)) + "░".repeat(BAR_WIDTH - full);
-      parts.push(`of ${formatBytes(this.total)} ${bar} ${Math.floor(share * 100)} %`);
+    // A line that the terminal would break could not be drawn over.
+    const width = (process.stderr.columns || 80) - 1;
+    writeErr(`\r${this.line(seconds, width, this.#colour)}\x1b[K`);
+  }
+
+  /** The line after so many seconds, no wider than this: the bar is what is left out first. */
+  line(seconds: number, width: number, colour: (text: string) => string): string {
+    const { sent, received, total } = this;
+    const rate = formatBytes(Math.round((sent + received) / seconds));
+    const speed = `, ${rate}/s, ${seconds.toFixed(1)} s`;
+    const after = received > 0 ? [`received ${formatBytes(received)}`] : [];
+    if (total === null) {
+      if (sent > 0) after.unshift(`sent ${formatBytes(sent)}`);
+      return cut((after.join(" ") || "nothing yet") + speed, width);
     }
-    if (this.received > 0) parts.push(`received ${formatBytes(this.received)}`);
-    if (parts.length === 0) parts.push("nothing yet");
-    const rate = formatBytes(Math.round((this.sent + this.received) / seconds));
-    writeErr(`\r${parts.join(" ")}, ${rate}/s, ${seconds.toFixed(1)} s\x1b[K`);
+    const share = total === 0 ? 1 : Math.min(sent / total, 1);
+    const before = `sent ${formatBytes(sent)} of ${formatBytes(total)}`;
+    after.unshift(`${Math.floor(share * 100)} %`);
+    const text = [before, ...after].join(" ") + speed;
+    if (text.length + 1 + BAR_WIDTH > width) return cut(text, width);
+    const full = Math.round(share * BAR_WIDTH);
+    const bar = colour("█".repeat(full)) + "░".repeat(BAR_WIDTH - full);
+    return [before, bar, ...after].join(" ") + speed;
   }
 }

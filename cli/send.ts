@@ -6,8 +6,10 @@
 import { formatAddress } from "../src/address.ts";
 import { readAddress } from "./addresses.ts";
 import { type Channel, connect } from "./channels.ts";
+import { linesOf } from "./conversation.ts";
 import { EXIT, Failure, UsageError } from "./failures.ts";
 import { inputChunks, inputLines, inputSize, wholeInput } from "./input.ts";
+import { counted } from "./output.ts";
 import type { Session } from "./session.ts";
 
 /** Runs the command. */
@@ -24,6 +26,7 @@ export async function runSend(session: Session): Promise<number> {
   if (args.has("lines") && data.length > 0) {
     throw new UsageError("--lines is for the standard input, and DATA stands in its place");
   }
+  const lines = linesOf(args);
   if (args.has("wait") && type === "datagram") {
     throw new UsageError("--wait is for connections: datagrams have no end");
   }
@@ -32,7 +35,7 @@ export async function runSend(session: Session): Promise<number> {
   session.alive();
   if (data.length === 0) output.progress.total = inputSize();
   output.showProgress({ reads: data.length === 0, writes: false });
-  const pieces = data.length > 0 ? given(data, args.has("newline")) : input(session, channel, most);
+  const pieces = data.length > 0 ? given(data, args.has("newline")) : input(lines, channel, most);
   let bytes = 0;
   let messages = 0;
   for await (const piece of pieces) {
@@ -54,7 +57,7 @@ export async function runSend(session: Session): Promise<number> {
       bytes,
       ...(type === "stream" ? {} : { messages }),
     },
-    `Sent ${bytes} bytes`,
+    `Sent ${counted(bytes, "byte")}`,
   );
   return EXIT.fine;
 }
@@ -67,11 +70,11 @@ function* given(data: readonly string[], newline: boolean): Generator<Uint8Array
 
 /** Stdin: as a stream, as a message for each line, or as one message. */
 async function* input(
-  { args }: Session,
+  lines: boolean,
   channel: Channel,
   most: number,
 ): AsyncGenerator<Uint8Array, void, void> {
-  if (args.has("lines")) yield* inputLines();
+  if (lines) yield* inputLines();
   else if (channel.longestMessage === null) yield* inputChunks();
   else yield await wholeInput(Math.min(most, channel.longestMessage));
 }

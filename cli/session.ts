@@ -28,6 +28,8 @@ export class Session {
   signalled: number | null = null;
   #end!: (code: number) => void;
   #fail!: (error: unknown) => void;
+  /** Nobody waits any longer for what is still to be written. */
+  readonly #impatient = Promise.withResolvers<void>();
   readonly #timeout: number | undefined;
   #timer: ReturnType<typeof setTimeout> | null = null;
   readonly #endings: (() => void)[] = [];
@@ -49,7 +51,10 @@ export class Session {
     this.#timeout = args.integer("timeout", 1, LONGEST_TIMEOUT);
     for (const [signal, code] of SIGNALS) {
       process.on(signal, () => {
-        if (this.#onSignal === null) return this.#end(code);
+        if (this.#onSignal === null) {
+          this.#impatient.resolve();
+          return this.#end(code);
+        }
         this.signalled = code;
         this.#onSignal(signal);
       });
@@ -61,6 +66,8 @@ export class Session {
     if (this.#timeout === undefined) return;
     if (this.#timer === null) {
       this.#timer = setTimeout(() => {
+        // Perhaps just because nobody reads the output.
+        this.#impatient.resolve();
         this.#fail(new Failure(`Timed out: nothing happened for ${this.#timeout} ms`));
       }, this.#timeout);
     } else {
@@ -90,6 +97,6 @@ export class Session {
   async finish(): Promise<void> {
     if (this.#timer !== null) clearTimeout(this.#timer);
     for (const action of this.#endings.splice(0).reverse()) action();
-    await this.output.finish();
+    await Promise.race([this.output.finish(), this.#impatient.promise]);
   }
 }

@@ -3,7 +3,9 @@
  * @module
  */
 
-import { statSync } from "node:fs";
+import { Buffer } from "node:buffer";
+import { constants, realpathSync } from "node:fs";
+import { file } from "../ffi/mod.ts";
 import { type Address, formatAddress } from "../src/address.ts";
 import type { Credentials } from "../src/credentials.ts";
 import { UnixDatagram } from "../src/datagram.ts";
@@ -12,10 +14,14 @@ import type { Socket } from "../src/socket.ts";
 import { UnixStream } from "../src/stream.ts";
 import { SOCKET_TYPES, type SocketType } from "./arguments.ts";
 import { codeOf, EXIT, Failure, printable } from "./failures.ts";
+import { joined } from "./input.ts";
 import { groupName, userName } from "./names.ts";
 import { commandOf, type Owner, processName, readOwners } from "./owners.ts";
 import { readTable } from "./proc_net_unix.ts";
 import type { Session } from "./session.ts";
+
+const encoder = new TextEncoder();
+const { S_IFMT, S_IFLNK } = constants;
 
 /** Runs the command. */
 export async function runWho(session: Session): Promise<number> {
@@ -110,32 +116,36 @@ function named(id: number, name: string | null): string {
 /** Processes that have the socket at this address open: they may be others than the one that made it. */
 function ownersOf(address: Address, type: SocketType): Owner[] {
   const text = formatAddress(address);
-  const file = address.kind === "pathname" ? identity(address.path) : null;
+  const wanted = address.kind === "pathname" ? identity(address.bytes ?? address.path) : null;
   const { byInode } = readOwners();
-  return readTable()
+  // Without the table, there is still what the kernel tells of the connection.
+  return (orNull(readTable) ?? [])
     .filter((row) => row.type === type && row.path !== null)
     .filter((row) => type === "datagram" || row.state === "listening")
-    .flatMap(({ path, inode }) => {
+    .flatMap(({ path, bytes, inode }) => {
       const owners = byInode.get(inode) ?? [];
       if (address.kind !== "pathname") return path === text ? owners : [];
-      if (path!.startsWith("/")) return path === text || isAt(file, path!) ? owners : [];
+      if (path!.startsWith("/")) return path === text || isAt(wanted, bytes!) ? owners : [];
       // The table has the path as it was given: relative to wherever the process was then.
-      return owners.filter(({ pid }) => isAt(file, `/proc/${pid}/cwd/${path}`));
+      return owners.filter(({ pid }) => {
+        return isAt(wanted, joined([encoder.encode(`/proc/${pid}/cwd/`), bytes!]));
+      });
     });
 }
 
-function isAt(file: string | null, path: string): boolean {
-  return file !== null && identity(path) === file;
+function isAt(wanted: string | null, path: Uint8Array): boolean {
+  return wanted !== null && identity(path) === wanted;
 }
 
 /** Device and inode of what is at a path; null where nothing is. */
-function identity(path: string): string | null {
-  try {
-    const { dev, ino } = statSync(path, { bigint: true });
-    return `${dev}:${ino}`;
-  } catch {
-    return null;
+function identity(path: string | Uint8Array): string | null {
+  // Not by node:fs, which on Deno knows no path that is not UTF-8.
+  let status = file.status(typeof path === "string" ? encoder.encode(path) : path);
+  if (typeof status !== "number" && (status.mode & S_IFMT) === S_IFLNK) {
+    const target = orNull(() => realpathSync(typeof path === "string" ? path : Buffer.from(path)));
+    status = target === null ? status : file.status(encoder.encode(target));
   }
+  return typeof status === "number" ? null : status.identity;
 }
 
 /** Null where the kernel has no such thing. */

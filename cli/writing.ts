@@ -29,6 +29,7 @@ export function watchStreams(): void {
  */
 export async function writeOut(data: Uint8Array | string): Promise<void> {
   try {
+    if (deno !== undefined && !process.stdout.isTTY) return await writeByDeno(deno, data);
     await new Promise<void>((resolve, reject) => {
       process.stdout.write(data, (error) => error ? reject(error) : resolve());
     });
@@ -37,6 +38,18 @@ export async function writeOut(data: Uint8Array | string): Promise<void> {
     if (code === "EPIPE") throw new BrokenPipe();
     throw new Failure(`Cannot write to the standard output: ${code}`);
   }
+}
+
+interface DenoStdout {
+  write(data: Uint8Array): Promise<number>;
+}
+
+const deno = (globalThis as { Deno?: { stdout: DenoStdout } }).Deno?.stdout;
+
+/** Deno's `process.stdout` blocks the whole process, signals too, while nobody empties a pipe. */
+async function writeByDeno(stdout: DenoStdout, data: Uint8Array | string): Promise<void> {
+  let rest = typeof data === "string" ? new TextEncoder().encode(data) : data;
+  while (rest.length > 0) rest = rest.subarray(await stdout.write(rest));
 }
 
 /** Writes to stderr; where that cannot be, nobody is left to tell. */

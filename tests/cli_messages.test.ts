@@ -43,6 +43,11 @@ test("afunix send keeps a line whole that came in pieces", async () => {
     assertEquals(await texts(socket, 1), ["first"]);
     client.write("ond\n");
     assertEquals(await texts(socket, 1), ["second"]);
+    // More than two of the pieces in which any runtime reads a pipe.
+    const long = "0123456789".repeat(15_000);
+    client.write(`${long}\nlast`);
+    client.closeStdin();
+    assertEquals(await texts(socket, 2), [long, "last"]);
     await client.succeeded();
   });
 });

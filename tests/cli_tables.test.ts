@@ -1,7 +1,14 @@
 import { execFileSync } from "node:child_process";
+import { readlinkSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
-import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertNotEquals,
+  assertStringIncludes,
+} from "@std/assert";
 import { basename, dirname } from "@std/path";
 import { abstract, UnixDatagram, UnixListener, UnixSeqpacketListener, UnixStream } from "../mod.ts";
 import { groupName, userName } from "../cli/names.ts";
@@ -9,7 +16,7 @@ import { readOwners } from "../cli/owners.ts";
 import { parseTable } from "../cli/proc_net_unix.ts";
 import { assertEnds, records, runCli, startCli } from "./support/cli.ts";
 import { freshName, python } from "./support/interop.ts";
-import { unlessProgram, withTempDir, withTempSocketPath } from "./support/mod.ts";
+import { TestProcess, unlessProgram, withTempDir, withTempSocketPath } from "./support/mod.ts";
 
 interface Owner {
   pid: number;
@@ -62,6 +69,19 @@ test("readOwners() finds this process under each number of a socket", () => {
     a.close();
     b.close();
   }
+});
+
+test("readOwners() finds every number that a process has for one socket", async () => {
+  const [a, b] = UnixStream.pair();
+  const inode = Number(/\d+/.exec(readlinkSync(`/proc/self/fd/${a.fd}`))![0]);
+  await using child = new TestProcess(["sleep", "1000"], { stdio: [a.fd, a.fd, "pipe"] });
+  a.close();
+  const owners = readOwners().byInode.get(inode) ?? [];
+  assertEquals(owners.map(({ pid }) => pid), [child.pid]);
+  assertMatch(owners[0]!.command, /sleep 1000$/);
+  // Deno leaves it more.
+  assertEquals(owners[0]!.fds.slice(0, 2), [0, 1]);
+  b.close();
 });
 
 test("userName() and groupName() know root, and nobody of a number that is not given", () => {
@@ -130,6 +150,9 @@ test("afunix ls --watch --json tells what comes, changes and goes", async () => 
   await withTempDir(async (directory) => {
     await using watch = startCli(["ls", "--watch", "--interval", "50", "--json", directory]);
     const path = `${directory}/s`;
+    using _same = UnixDatagram.bind(`${directory}/same`);
+    const same = await watch.json<Record<string, unknown>>();
+    assertEquals([same.event, same.path], ["added", `${directory}/same`]);
     const socket = UnixDatagram.bind(path);
     const added = await watch.json<Record<string, unknown>>();
     assertEquals([added.event, added.path, added.state], ["added", path, "unconnected"]);
@@ -137,9 +160,13 @@ test("afunix ls --watch --json tells what comes, changes and goes", async () => 
     socket.connect(other.localAddr);
     const changed = await watch.json<Record<string, unknown>>();
     assertEquals([changed.event, changed.path, changed.inode], ["changed", path, added.inode]);
+    assertNotEquals({ ...changed, event: "added" }, added);
     socket.close();
     let record;
-    do record = await watch.json<Record<string, unknown>>(); while (record.event === "changed");
+    do {
+      record = await watch.json<Record<string, unknown>>();
+      assertEquals(record.path, path);
+    } while (record.event === "changed");
     assertEquals([record.event, record.inode], ["removed", added.inode]);
     watch.kill("SIGINT");
     assertEquals((await watch.finished).code, 130);

@@ -159,7 +159,7 @@ test(
       await watch.waitFor("0 sockets");
       const before = watch.stdout.length;
       using _listener = UnixListener.listen(path);
-      await watch.waitFor("1 sockets");
+      await watch.waitFor("1 socket,");
       const picture = watch.stdout.slice(before);
       assertStringIncludes(picture, "\x1b[H");
       assertMatch(picture, /stream +listening +\d+ /);
