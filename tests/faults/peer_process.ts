@@ -8,6 +8,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { Fd } from "../../mod.ts";
 import type { Script } from "./script.ts";
 import type { World } from "./world.ts";
 
@@ -31,8 +32,11 @@ let python: string | null | undefined;
 function findPython(): string | null {
   if (python !== undefined) return python;
   const asked = "import os, sys; os.memfd_create; print(sys.executable)";
+  // Not through pipes: Bun closes its ends of those a little later, in the midst of the first run.
+  using answer = Fd.memfd("python3");
   try {
-    return python = execFileSync("python3", ["-c", asked], { encoding: "utf8" }).trim();
+    execFileSync("python3", ["-c", asked], { stdio: ["ignore", answer.fd, "ignore"] });
+    return python = readFileSync(`/proc/self/fd/${answer.fd}`, "utf8").trim();
   } catch {
     return python = null;
   }
