@@ -1,5 +1,6 @@
 /**
- * Readiness: one epoll set (on macOS, one kqueue) for each thread, and what happens when something in it is ready.
+ * Readiness: one epoll set (on macOS, one kqueue) for each thread, and what happens when something in
+ * it is ready.
  *
  * An operation makes its system call first and comes here only when that would block. No readiness
  * is remembered, and so none can be stale: the same thread, in one synchronous step, tries, is told
@@ -83,9 +84,25 @@ export function nextTurn(): Promise<void> {
 const { setImmediate, setTimeout } = globalThis;
 const now = performance.now.bind(performance);
 
+const nothing = (): void => {};
+
+/** A poller and a watcher that nothing comes from, for a thread that ends. */
+const OVER: Poller & Watcher = {
+  fd: -1,
+  syscall: "",
+  add: () => 0,
+  change: () => 0,
+  remove: nothing,
+  collect: () => 0,
+  arm: nothing,
+  ref: nothing,
+  unref: nothing,
+  close: nothing,
+};
+
 class Reactor {
   readonly #busyPoll = waitingPoll();
-  readonly #poller: Poller = createPoller();
+  #poller: Poller = createPoller();
   /** Made when first needed. */
   #watcher: Watcher | null = null;
   readonly #registrants = new Map<number, Registrant>();
@@ -239,10 +256,15 @@ class Reactor {
     if (this.#waiting > 0) this.#wait();
   }
 
-  /** Gives up what is its own. To be called as the thread ends, when no event will come any more. */
+  /**
+   * Gives up what is its own. To be called as the thread ends, when no event will come any more: what
+   * the program still closes then, in its own listeners, leaves nothing behind.
+   */
   close(): void {
     this.#watcher?.close();
     this.#poller.close();
+    this.#watcher = OVER;
+    this.#poller = OVER;
   }
 
   /** Tells the lanes what is ready; whether anything was. */
@@ -273,12 +295,6 @@ export function reactor(): Reactor {
 
 function newReactor(): Reactor {
   const made = new Reactor();
-  // What the program closes after that, in its own listeners, finds another.
-  if (native().runtime.isWorker()) {
-    onExit(() => {
-      instance = undefined;
-      made.close();
-    });
-  }
+  if (native().runtime.isWorker()) onExit(() => made.close());
   return made;
 }

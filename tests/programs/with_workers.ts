@@ -132,7 +132,7 @@ const programs: Record<string, () => Promise<void>> = {
       });
       return links.filter((link) => /io_uring|eventpoll|eventfd/.test(link)).length;
     };
-    for (const what of ["end", "end waiting", "exit"] as const) {
+    for (const what of ["end", "end waiting", "end closing", "exit"] as const) {
       // What the runtime itself keeps of its first Workers is there by then.
       for (let i = 0; i < 2; i++) await start(what, "").ended;
       const before = own();

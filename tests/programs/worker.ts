@@ -9,7 +9,7 @@ import { refuse, type Refused } from "../support/refuse.ts";
 import { UnixListener, UnixStream } from "../../mod.ts";
 
 export interface Job {
-  what: "echo" | "wait" | "serve" | "idle" | "end" | "exit" | "end waiting";
+  what: "echo" | "wait" | "serve" | "idle" | "end" | "exit" | "end waiting" | "end closing";
   path: string;
   /** What the kernel is to refuse, so that another way to wait is taken. */
   way?: string;
@@ -91,6 +91,21 @@ async function end(what: Job["what"]): Promise<void> {
     a.read(byte()).catch(() => {});
     // Ended with the wait for it.
     kept.push(b);
+    return;
+  }
+  if (what === "end closing") {
+    // After the library's own listener, and with a wait that never ended.
+    a.unref();
+    a.read(byte()).catch(() => {});
+    process.on("exit", () => {
+      b.writeSync(byte());
+      a.close();
+      b.close();
+      // Begun too late to wait for anything.
+      const [late] = UnixStream.pair();
+      late.read(byte()).catch(() => {});
+      late.close();
+    });
     return;
   }
   a.close();
