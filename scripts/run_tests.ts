@@ -60,7 +60,6 @@ async function runOnAll(options: Options): Promise<Report> {
     total.skipped.push(...report.skipped);
     total.failed.push(...report.failed);
   }
-  if (options.results !== undefined) writeResults(options.results, runs);
   return total;
 }
 
@@ -86,6 +85,8 @@ async function runOn(
   const suiteOptions = { fileTimeout: options.fileTimeout * 1000, jobs: options.jobs };
   const onFile = (file: string, inFile: Report, milliseconds: number) => {
     run.files[file] = fileResult(inFile);
+    // After each file, so that a run that is cut off leaves what it came to.
+    if (options.results !== undefined) writeResults(options.results, runs);
     mark(inFile.failed.length === 0, `${file}: ${summary(inFile)}`, milliseconds, "  ");
     for (const skipped of inFile.skipped) {
       console.log(`      ${skipped.leftOut ? "left out" : "skipped"}: ${inOneLine(skipped)}`);
