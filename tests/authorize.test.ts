@@ -40,7 +40,7 @@ for (const [name, type, listeners, sockets] of LISTENERS) {
         const { uid, gid } = socket.peerCredentials()!;
         allowed.push(`${uid}:${gid}`);
       } catch (error) {
-        assertEquals((error as { code?: string }).code, "ETIMEDOUT");
+        if ((error as { code?: string }).code !== "ETIMEDOUT") throw error;
         return { allowed, refused: listener.refused };
       }
     }

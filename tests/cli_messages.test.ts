@@ -227,10 +227,10 @@ test("afunix talks with Python in records", { skip: unlessProgram("python3") }, 
       [path],
     );
     await server.line();
-    const { code, stdout } = await runCli(["connect", ...RECORDS, "--lines", path], {
+    const { code, stdout, stderr } = await runCli(["connect", ...RECORDS, "--lines", path], {
       input: "one\ntwo\n",
     });
-    assertEquals({ code, stdout }, { code: 0, stdout: "ONE\nTWO\n" });
+    assertEquals({ code, stdout, stderr }, { code: 0, stdout: "ONE\nTWO\n", stderr: "" });
     await server.succeeded();
   });
 });

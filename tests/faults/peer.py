@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import select
 import signal
 import socket
 import struct
@@ -14,6 +15,7 @@ script = json.loads(text)
 actions = script["actions"]
 notes = os.open(path, os.O_WRONLY | os.O_APPEND)
 IS_STREAM = script["transport"] == "stream"
+IS_DATAGRAM = script["transport"] == "datagram"
 ROOM = socket.CMSG_SPACE(253 * 4) + socket.CMSG_SPACE(12)
 WORDS = 1 << 18
 MASK = 0xFFFFFFFF
@@ -45,8 +47,21 @@ def connected():
     return s
 
 
+def greeted():
+    """Datagrams are sent to and fro when both sides have said so."""
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.bind("\0" + name + "-peer")
+    s.connect("\0" + name)
+    s.send(b"")
+    s.recv(1)
+    return s
+
+
+CODES = {11: "EAGAIN", 32: "EPIPE", 104: "ECONNRESET", 107: "ENOTCONN", 111: "ECONNREFUSED"}
+
+
 def code_of(error):
-    return {11: "EAGAIN", 32: "EPIPE", 104: "ECONNRESET", 111: "ECONNREFUSED"}[error.errno]
+    return CODES[error.errno]
 
 
 def memory(number):
@@ -84,13 +99,27 @@ def write(s, action):
         note(failed=action["id"], taken=taken, code=code_of(error))
 
 
+def is_over(s):
+    """Waits for a message; of datagrams none will come when nothing is left and nothing more will be sent."""
+    while IS_DATAGRAM:
+        is_last = os.path.exists(path + ".over")
+        if select.select([s], [], [], 0.001)[0]:
+            return False
+        if is_last:
+            return True
+    return False
+
+
 def read(s, size):
+    if is_over(s):
+        note(end=True)
+        return False
     try:
         data, ancillary, flags, _ = s.recvmsg(size if IS_STREAM else 200_000, ROOM)
     except OSError as error:
         note(error=code_of(error))
         return True
-    if not data and (IS_STREAM or not ancillary):
+    if not data and (IS_STREAM or not ancillary) and not IS_DATAGRAM:
         note(end=True)
         return False
     fds = []
@@ -105,7 +134,7 @@ def read(s, size):
 
 
 def talk():
-    s = connected()
+    s = greeted() if IS_DATAGRAM else connected()
     more = True
     for action in actions:
         what = action["what"]

@@ -4,12 +4,13 @@
  * to, the file, and the script in JSON. It may be stopped and killed at any moment.
  */
 
-import { openSync, writeSync } from "node:fs";
+import { existsSync, openSync, writeSync } from "node:fs";
 import process from "node:process";
 import {
   abstract,
   Fd,
   type ReceivedMessage,
+  UnixDatagram,
   UnixSeqpacket,
   UnixSocketError,
   UnixStream,
@@ -26,9 +27,19 @@ function note(line: Note): void {
   writeSync(notes, `${JSON.stringify(line)}\n`);
 }
 
+type Socket = UnixStream | UnixSeqpacket | UnixDatagram;
+
 function connected(): UnixStream | UnixSeqpacket {
   const Type = transport === "stream" ? UnixStream : UnixSeqpacket;
   return Type.connectSync(abstract(name));
+}
+
+/** Datagrams are sent to and fro when both sides have said so. */
+function greeted(): UnixDatagram {
+  const socket = UnixDatagram.bind(abstract(`${name}-peer`));
+  socket.connect(abstract(name)).sendSync(new Uint8Array());
+  socket.receiveSync();
+  return socket;
 }
 
 function codeOf(error: unknown): string {
@@ -55,7 +66,7 @@ function numberOf(fd: Fd): number {
   return fd.preadSync(content, 0) === 4 ? content[0]! : -1;
 }
 
-function write(socket: UnixStream | UnixSeqpacket, { id, size, fds }: Action): void {
+function write(socket: Socket, { id, size, fds }: Action): void {
   const data = numbered(size, id);
   try {
     if (fds.length > 0) socket.sendMessageSync(data, { fds: fds.map((number) => files[number]!) });
@@ -68,12 +79,25 @@ function write(socket: UnixStream | UnixSeqpacket, { id, size, fds }: Action): v
   }
 }
 
+/** The next message, or null at the end: of datagrams, when nothing is left and nothing more will be sent. */
+function next(socket: Socket, size: number): ReceivedMessage | null {
+  if (socket instanceof UnixStream) return socket.receiveMessageSync({ size });
+  if (socket instanceof UnixSeqpacket) return socket.receiveMessageSync();
+  for (;;) {
+    const isLast = existsSync(`${file}.over`);
+    try {
+      return socket.receiveMessageSync({ timeout: 1 });
+    } catch (error) {
+      if (codeOf(error) !== "ETIMEDOUT") throw error;
+      if (isLast) return null;
+    }
+  }
+}
+
 /** False when the end was seen. */
-function read(socket: UnixStream | UnixSeqpacket, size: number): boolean {
+function read(socket: Socket, size: number): boolean {
   try {
-    const message: ReceivedMessage | null = socket instanceof UnixStream
-      ? socket.receiveMessageSync({ size })
-      : socket.receiveMessageSync();
+    const message = next(socket, size);
     if (message === null) {
       note({ end: true });
       return false;
@@ -87,8 +111,17 @@ function read(socket: UnixStream | UnixSeqpacket, size: number): boolean {
   return true;
 }
 
+function endWriting(socket: Socket): void {
+  try {
+    socket.shutdown("write");
+  } catch (error) {
+    // A datagram socket whose peer is gone has nothing to end.
+    if (codeOf(error) !== "ENOTCONN") throw error;
+  }
+}
+
 function talk(): void {
-  using socket = connected();
+  using socket: Socket = transport === "datagram" ? greeted() : connected();
   let more = true;
   for (const action of actions) {
     switch (action.what) {
@@ -108,13 +141,13 @@ function talk(): void {
         process.kill(process.pid, "SIGSTOP");
         break;
       case "shutdown":
-        socket.closeWrite();
+        endWriting(socket);
         break;
       case "close":
         return;
     }
   }
-  socket.closeWrite();
+  endWriting(socket);
   while (more) more = read(socket, 30_000);
 }
 

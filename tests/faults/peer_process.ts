@@ -4,7 +4,7 @@
  */
 
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
@@ -155,6 +155,11 @@ export class PeerProcess {
     await this.ended;
     clearInterval(this.#timer);
     if (killing !== null) clearTimeout(killing);
+  }
+
+  /** Tells it that nothing more will be sent to it, where the kernel does not: a file beside its notes. */
+  sayOver(): void {
+    writeFileSync(`${this.#notes}.over`, "");
   }
 
   /** What it noted, in order, after it has ended. */

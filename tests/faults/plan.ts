@@ -12,7 +12,7 @@ export const KINDS = ["stream", "datagram", "seqpacket", "fd", "process", "liste
 export type Kind = (typeof KINDS)[number];
 
 /** What a connection is, where the kind does not say it. */
-export type Transport = "stream" | "seqpacket";
+export type Transport = "stream" | "seqpacket" | "datagram";
 
 /** When the signal of an operation is aborted: together with the next write of the other end, … */
 export type Abort = "none" | "before" | "at once" | "with data" | "later";
@@ -213,7 +213,8 @@ export function planOf(seed: number, kind?: Kind, operations?: number): Plan {
   const ofSeed = KINDS[random(KINDS.length)]!;
   const count = 10 + random(120);
   // Half of the seeds of another process are streams.
-  const transport: Transport = random(2) === 0 ? "stream" : "seqpacket";
+  const transports = ["stream", "stream", "seqpacket", "datagram"] as const;
+  const drawn = transports[random(transports.length)]!;
   const buffer = () => random(3) === 0 ? 0 : 1 + random(random(2) === 0 ? 8000 : 60_000);
   const head = {
     seed,
@@ -224,8 +225,10 @@ export function planOf(seed: number, kind?: Kind, operations?: number): Plan {
     manners: [mannerFor(random), mannerFor(random)] as [Manner, Manner],
     hasty: random(4) === 0,
     collects: random(2) === 0,
-    transport,
   };
+  // Nothing listens for datagrams.
+  const isListener = head.kind === "listener" && drawn === "datagram";
+  const transport: Transport = isListener ? "seqpacket" : drawn;
   const weights = weightsFor(head.kind, transport);
   const shape = head.kind === "process" ? transport : head.kind;
   const length = operations ?? count;
@@ -240,7 +243,7 @@ export function planOf(seed: number, kind?: Kind, operations?: number): Plan {
     turns: random(3) === 0 ? random(4) : 0,
     choice: random(1_000_000),
   }));
-  return { ...head, steps, script: scriptFor(random, head.kind, transport, length) };
+  return { ...head, transport, steps, script: scriptFor(random, head.kind, transport, length) };
 }
 
 /** How what is left is taken in the end. */

@@ -4,7 +4,15 @@
  * @module
  */
 
-import { abstract, UnixListener, UnixSeqpacketListener } from "../../mod.ts";
+import {
+  abstract,
+  type Address,
+  UnixDatagram,
+  UnixListener,
+  type UnixSeqpacket,
+  UnixSeqpacketListener,
+  type UnixStream,
+} from "../../mod.ts";
 import { ByteEnd } from "./byte_end.ts";
 import { doByteStep } from "./byte_steps.ts";
 import { MessageEnd } from "./message_end.ts";
@@ -25,26 +33,67 @@ const ENDINGS = ["close", "dispose", "shutdown write"];
 export async function runProcess(world: World, plan: Plan): Promise<void> {
   const script = plan.script!;
   const name = freshName();
-  const Listener = plan.transport === "stream" ? UnixListener : UnixSeqpacketListener;
-  const listener: UnixListener | UnixSeqpacketListener = Listener.listen(abstract(name));
+  using arrival = plan.transport === "datagram" ? new Greeting(name) : new Connection(plan, name);
   const peer = new PeerProcess(world, script, name);
   try {
-    const socket = await Promise.race([listener.accept(), peer.ended]);
-    listener.close();
+    const socket = await Promise.race([arrival.socket(), peer.ended]);
     if (socket === undefined) return void peer.notes();
     const [size] = plan.buffers;
     if (size > 0) socket.sendBufferSize = size;
     const [manner] = plan.manners;
     const end = "writeAll" in socket
       ? new ByteEnd("a", world, socket, manner)
-      : new MessageEnd("a", world, socket, manner, null);
+      : new MessageEnd("a", world, socket, manner, arrival.to);
     const run = new ProcessRun(world, plan, end, peer);
     for (const step of plan.steps) await run.step(step);
     await run.finish(script);
     run.judge(script.actions, peer.notes());
   } finally {
-    listener.close();
     peer.tidyUp();
+  }
+}
+
+/** How the other process comes to a connection: it connects to a listener. */
+class Connection {
+  readonly #listener: UnixListener | UnixSeqpacketListener;
+  readonly to = null;
+
+  constructor({ transport }: Plan, name: string) {
+    const Listener = transport === "stream" ? UnixListener : UnixSeqpacketListener;
+    this.#listener = Listener.listen(abstract(name));
+  }
+
+  async socket(): Promise<UnixStream | UnixSeqpacket> {
+    const socket = await this.#listener.accept();
+    this.#listener.close();
+    return socket;
+  }
+
+  [Symbol.dispose](): void {
+    this.#listener.close();
+  }
+}
+
+/** Or, with datagrams: it sends an empty one, and goes on when it has an answer. */
+class Greeting {
+  readonly #socket: UnixDatagram;
+  readonly to: Address;
+
+  constructor(name: string) {
+    this.#socket = UnixDatagram.bind(abstract(name));
+    this.to = abstract(`${name}-peer`);
+  }
+
+  async socket(): Promise<UnixDatagram> {
+    await this.#socket.receive();
+    this.#socket.connect(this.to);
+    this.#socket.sendSync(new Uint8Array());
+    return this.#socket;
+  }
+
+  [Symbol.dispose](): void {
+    // The run has closed it, unless the process never came.
+    this.#socket.close();
   }
 }
 
@@ -91,7 +140,11 @@ class ProcessRun {
     world.faults.restore();
     world.giveBack();
     const ended = this.#peer.letEnd(script);
-    await Promise.all([this.#endWriting(), this.#drain()]);
+    const isDatagram = this.#plan.transport === "datagram";
+    await Promise.all([
+      this.#endWriting().then(() => this.#peer.sayOver()),
+      isDatagram ? this.#drainDatagrams() : this.#drain(),
+    ]);
     end.channel.close();
     const waiting = end instanceof ByteEnd
       ? [...end.writing, ...end.reading]
@@ -104,7 +157,9 @@ class ProcessRun {
 
   async #endWriting(): Promise<void> {
     const end = this.#end;
-    if (!this.#plan.hasty) await Promise.all(end instanceof ByteEnd ? end.writing : end.sending);
+    const writing = end instanceof ByteEnd ? end.writing : end.sending;
+    // Datagrams have no end, before which to stop.
+    if (!this.#plan.hasty || this.#plan.transport === "datagram") await Promise.all(writing);
     return end instanceof ByteEnd ? end.endWriting() : end.endSending();
   }
 
@@ -122,8 +177,26 @@ class ProcessRun {
     end.channel.close();
   }
 
+  /** Receives until nothing is left of what a process sent that has ended. */
+  async #drainDatagrams(): Promise<void> {
+    const end = this.#end as MessageEnd;
+    for (let id = 1_000_000; end.reads; id++) {
+      const isLast = this.#peer.over;
+      const step: Step = { ...LAST, id, end: 0, what: "receiveMessageSync", size: 100_000 };
+      if (end.byCalls || !end.full) end.receive(step);
+      if (isLast && end.reads && end.channel.bytesReadable === 0) break;
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    if (end.sawEnd || end.byCalls) return;
+    // What waits in a stream or an iteration would wait forever.
+    this.#closed = true;
+    end.channel.close();
+  }
+
   judge(actions: readonly Action[], notes: readonly Note[]): void {
-    const peerEnded = notes.some((note) => "end" in note);
+    // What had come to a datagram socket is lost when what it sends is refused.
+    const peerWasRefused = notes.some((note) => "failed" in note && note.code === "ECONNREFUSED");
+    const peerEnded = notes.some((note) => "end" in note) && !peerWasRefused;
     const verdicts = {
       "from the other process": this.#judgeFrom(sentBy(actions, notes, this.#peer.killed)),
       "to the other process": this.#judgeTo(notes, peerEnded),
@@ -137,7 +210,7 @@ class ProcessRun {
 
   #judgeFrom(writes: readonly PeerWrite[]): string | null {
     const end = this.#end;
-    const ended = end.sawEnd && !this.#closed;
+    const ended = this.#sawAll && !this.#closed;
     if (end instanceof ByteEnd) return judgeBytes({ written: writes, read: end.read, ended });
     const sent = writes.map(({ taken, ...message }) => ({
       ...message,
@@ -145,6 +218,13 @@ class ProcessRun {
       line: "peer",
     }));
     return judgeMessages({ sent, receipts: end.receipts, ended });
+  }
+
+  /** Datagrams have no end, but are lost when one to their sender is refused. */
+  get #sawAll(): boolean {
+    const end = this.#end;
+    if (this.#plan.transport !== "datagram") return end.sawEnd;
+    return end instanceof MessageEnd && !end.wasRefused;
   }
 
   #judgeTo(notes: readonly Note[], ended: boolean): string | null {
