@@ -1,6 +1,6 @@
 /** How each runtime runs one test file. */
 
-import { slowdown } from "./emulation.ts";
+import { emulated, slowdown } from "./emulation.ts";
 import type { RuntimeName } from "./options.ts";
 import { run } from "./process.ts";
 
@@ -34,6 +34,8 @@ export function testArguments(runtime: RuntimeName, file: string, report: string
         "--disable-warning=ExperimentalWarning",
         "--import=./tests/support/std.ts",
         `--test-timeout=${testTimeout}`,
+        // A test that an emulator cannot run may leave something open that keeps the process running.
+        ...(emulated ? ["--test-force-exit"] : []),
         "--test-reporter=junit",
         `--test-reporter-destination=${report}`,
         // What the JUnit report leaves out, such as errors outside tests, is in this one.

@@ -213,7 +213,7 @@ export function planOf(seed: number, kind?: Kind, operations?: number): Plan {
   const ofSeed = KINDS[random(KINDS.length)]!;
   const count = 10 + random(120);
   // Half of the seeds of another process are streams.
-  const transports = ["stream", "stream", "seqpacket", "datagram"] as const;
+  const transports = ["stream", "seqpacket", "stream", "datagram"] as const;
   const drawn = transports[random(transports.length)]!;
   const buffer = () => random(3) === 0 ? 0 : 1 + random(random(2) === 0 ? 8000 : 60_000);
   const head = {
