@@ -32,6 +32,7 @@ export const limits: readonly Limit[] = [
       ],
       // Their accept() and what else waits is left over when making a UnixSeqpacket fails.
       authorize_from_within: ["(outside a test)"],
+      authorize_waiting: ["(outside a test)"],
       seqpacket_listener: ["(outside a test)"],
       options: [
         "J202 SO_TIMESTAMPNS gives messages the time of their sending, and streams none",
