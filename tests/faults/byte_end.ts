@@ -4,18 +4,15 @@
  */
 
 import { type Fd, type ReceivedMessage, UnixSocketError, UnixStream } from "../../mod.ts";
-import type { Counts } from "./journal.ts";
+import { End } from "./end.ts";
 import type { Read, Written } from "./model_bytes.ts";
 import { numbered } from "./numbers.ts";
-import type { Manner, Step } from "./plan.ts";
-import { codeOf, isExplained, type Outcome, type World } from "./world.ts";
+import type { Step } from "./plan.ts";
+import type { Outcome } from "./world.ts";
 
 /** A stream socket, or one end of a pipe. */
 export type Channel = UnixStream | Fd;
 type Chunks = AsyncIterator<Uint8Array>;
-
-/** How many operations of one end wait at most. */
-const MOST_PENDING = 12;
 
 /** What stands before and behind each buffer, and in it until something is read. */
 const UNTOUCHED = 0xa5;
@@ -32,72 +29,24 @@ interface Call extends Written {
   abortedAt: number | null;
 }
 
-export class ByteEnd {
-  readonly name: string;
+export class ByteEnd extends End<Channel> {
   readonly written: Call[] = [];
   readonly read: Read[] = [];
-  readonly writing = new Set<Promise<void>>();
-  readonly reading = new Set<Promise<void>>();
-  /** Whether this end has read to the end. */
-  sawEnd = false;
   /** Whether the last write that did not wait found room. */
   hadRoom = true;
-  /** How often it was told what error, by code. */
-  readonly errors: Counts = {};
-  readonly #world: World;
-  readonly #manner: Manner;
-  #channel: Channel;
   #chunks: Chunks | null = null;
   #reader: ReadableStreamDefaultReader<Uint8Array> | null = null;
   #byob: ReadableStreamBYOBReader | null = null;
   #writer: WritableStreamDefaultWriter<Uint8Array> | null = null;
-  #later: (() => void)[] = [];
   /** That nothing was ever written beside what was read, nor by a read that had been given up. */
   readonly #checks: (() => void)[] = [];
-  /** Whether the web stream or iteration that it reads by has failed, which is for good. */
-  #broken = false;
-
-  constructor(name: string, world: World, channel: Channel, manner: Manner) {
-    this.name = name;
-    this.#world = world;
-    this.#channel = channel;
-    this.#manner = manner;
-  }
-
-  get channel(): Channel {
-    return this.#channel;
-  }
-
-  get full(): boolean {
-    return this.writing.size + this.reading.size >= MOST_PENDING;
-  }
-
-  /** Whether it can still tell when it has read all. */
-  get reads(): boolean {
-    return !this.sawEnd && !this.#broken && !this.#channel.closed;
-  }
-
-  /** Whether its steps may go through other objects than the first. */
-  get replaceable(): boolean {
-    return this.#manner.reading === "calls" && this.#manner.writing === "calls";
-  }
-
-  /** What it does goes on through another object. */
-  replace(make: (channel: Channel) => Channel): void {
-    this.#channel = make(this.#channel);
-  }
-
-  /** Closes the descriptors that were to be closed some time after they were sent. */
-  closeLater(): void {
-    for (const close of this.#later.splice(0)) close();
-  }
 
   // Writing.
 
   /** Writes; with a controller it is up to the caller when that is given up. */
   write(step: Step, controller?: AbortController): void {
-    if (this.#manner.writing === "writable" && this.#channel instanceof UnixStream) {
-      return this.#writeChunk(step, this.#channel);
+    if (this.manner.writing === "writable" && this.channel instanceof UnixStream) {
+      return this.#writeChunk(step, this.channel);
     }
     const all = step.what.startsWith("writeAll");
     const call = this.#beginWriting(step, []);
@@ -107,9 +56,9 @@ export class ByteEnd {
       this.#settleWriting(
         step,
         call,
-        this.#now(() => {
-          if (!all) return this.#channel.writeSync(data, options);
-          this.#channel.writeAllSync(data, options);
+        this.now(() => {
+          if (!all) return this.channel.writeSync(data, options);
+          this.channel.writeAllSync(data, options);
           return data.length;
         }),
       );
@@ -119,39 +68,39 @@ export class ByteEnd {
       ? this.#signalFor(step, call)
       : { signal: controller.signal, called() {} };
     const promise = all
-      ? this.#channel.writeAll(data, { signal }).then(() => data.length)
-      : this.#channel.write(data, { signal });
+      ? this.channel.writeAll(data, { signal }).then(() => data.length)
+      : this.channel.write(data, { signal });
     called();
-    this.#follow(this.writing, step, promise, (outcome) => {
+    this.follow(this.sending, step, promise, (outcome) => {
       this.#settleWriting(step, call, outcome);
     });
   }
 
   /** Writes with descriptors along. */
   send(step: Step): void {
-    if (this.#manner.writing === "writable") return this.write(step);
-    const stream = this.#channel as UnixStream;
-    const numbers = step.size === 0 ? [] : this.#world.numbersFor(step);
+    if (this.manner.writing === "writable") return this.write(step);
+    const stream = this.channel as UnixStream;
+    const numbers = step.size === 0 ? [] : this.world.numbersFor(step);
     const how = (["originals", "transfer", "close", "close later"] as const)[step.choice % 4]!;
-    const own = how === "originals" ? [] : this.#world.duplicates(numbers);
-    if (own === null) return this.#world.journal.note("    no descriptor to send");
-    const fds = how === "originals" ? this.#world.originals(numbers) : own;
+    const own = how === "originals" ? [] : this.world.duplicates(numbers);
+    if (own === null) return this.world.journal.note("    no descriptor to send");
+    const fds = how === "originals" ? this.world.originals(numbers) : own;
     const close = () => own.forEach((fd) => fd.close());
     const call = this.#beginWriting(step, numbers);
     const data = numbered(step.size, call.id);
     const transfer = how === "transfer";
-    this.#world.journal.count("descriptors sent", numbers.length);
+    this.world.journal.count("descriptors sent", numbers.length);
     if (step.what.endsWith("Sync")) {
       const options = { fds, transfer, timeout: step.timeout };
-      this.#settleWriting(step, call, this.#now(() => stream.sendMessageSync(data, options)));
+      this.#settleWriting(step, call, this.now(() => stream.sendMessageSync(data, options)));
       return close();
     }
     const { signal, called } = this.#signalFor(step, call);
     const promise = stream.sendMessage(data, { fds, transfer, ...(signal && { signal }) });
     called();
     if (how === "close") close();
-    else if (how === "close later") this.#later.push(close);
-    this.#follow(this.writing, step, promise, (outcome) => {
+    else if (how === "close later") this.later.push(close);
+    this.follow(this.sending, step, promise, (outcome) => {
       this.#settleWriting(step, call, outcome);
       // A transfer that failed leaves them here.
       if (transfer) close();
@@ -167,24 +116,24 @@ export class ByteEnd {
     const call = this.#beginWriting(step, []);
     const data = numbered(step.size, call.id);
     const promise = this.#writer.write(data).then(() => data.length);
-    this.#follow(this.writing, step, promise, (outcome) => {
+    this.follow(this.sending, step, promise, (outcome) => {
       if (outcome.error === undefined) call.taken = outcome.value!;
       // A chunk that was in the queue when the stream failed never left it.
       else call.taken = null;
-      this.#settled(step, outcome);
+      this.settled(step, outcome);
     });
   }
 
   #beginWriting(step: Step, fds: readonly number[]): Call {
     const id = this.written.length;
-    const through = this.#channel;
+    const through = this.channel;
     const call: Call = { id, length: step.size, taken: null, fds, through, abortedAt: null };
     this.written.push(call);
     return call;
   }
 
   #signalFor(step: Step, call: Call): { signal?: AbortSignal; called(): void } {
-    return this.#world.signalFor(step, () => {
+    return this.world.signalFor(step, () => {
       if (call.through instanceof UnixStream) call.abortedAt = call.through.bytesWritten;
     });
   }
@@ -195,8 +144,8 @@ export class ByteEnd {
     if (error === undefined) call.taken = outcome.value!;
     else if (error instanceof UnixSocketError) call.taken = error.bytesTransferred ?? 0;
     else if (step.what === "write") call.taken = 0;
-    this.#world.journal.count("bytes written", call.taken ?? 0);
-    this.#settled(step, outcome);
+    this.world.journal.count("bytes written", call.taken ?? 0);
+    this.settled(step, outcome);
   }
 
   /**
@@ -214,7 +163,7 @@ export class ByteEnd {
   }
 
   /** What can be said when all is over. */
-  check(): void {
+  override check(): void {
     this.#resolveAborts();
     this.#checkCount();
     for (const check of this.#checks) check();
@@ -229,54 +178,54 @@ export class ByteEnd {
       if (calls.some(({ taken }) => taken === null)) continue;
       const sum = calls.reduce((sum, { taken }) => sum + taken!, 0);
       if (sum === channel.bytesWritten) continue;
-      this.#world.fail(`${this.name} was told of ${sum} bytes and counts ${channel.bytesWritten}`);
+      this.world.fail(`${this.name} was told of ${sum} bytes and counts ${channel.bytesWritten}`);
     }
   }
 
   // Reading.
 
   take(step: Step): void {
-    if (this.#manner.reading !== "calls" && this.#channel instanceof UnixStream) {
-      return this.#takeChunk(step, this.#channel);
+    if (!this.byCalls && this.channel instanceof UnixStream) {
+      return this.#takeChunk(step, this.channel);
     }
     const peek = step.what.startsWith("peek");
-    if (peek && !(this.#channel instanceof UnixStream)) return;
-    const channel = this.#channel as UnixStream;
+    if (peek && !(this.channel instanceof UnixStream)) return;
+    const channel = this.channel as UnixStream;
     const read = this.#beginReading(step, peek ? "peek" : "read");
     const whole = new Uint8Array(step.size + 2 * MARGIN).fill(UNTOUCHED);
     const buffer = whole.subarray(MARGIN, MARGIN + step.size);
     const check = (count: number) => this.#checkBuffer(step, whole, count);
     if (step.what.endsWith("Sync")) {
       const options = { timeout: step.timeout };
-      const outcome = this.#now(() =>
+      const outcome = this.now(() =>
         peek ? channel.peekSync(buffer, options) : channel.readSync(buffer, options)
       );
       return this.#settleReading(step, read, buffer, outcome, check);
     }
-    const { signal, called } = this.#world.signalFor(step, () => {});
+    const { signal, called } = this.world.signalFor(step, () => {});
     const promise = peek ? channel.peek(buffer, { signal }) : channel.read(buffer, { signal });
     called();
-    this.#follow(this.reading, step, promise, (outcome) => {
+    this.follow(this.receiving, step, promise, (outcome) => {
       this.#settleReading(step, read, buffer, outcome, check);
     });
   }
 
   /** Reads what there is, with descriptors. */
   receive(step: Step): void {
-    if (this.#manner.reading !== "calls") return this.take(step);
-    const stream = this.#channel as UnixStream;
+    if (!this.byCalls) return this.take(step);
+    const stream = this.channel as UnixStream;
     const maxFds = step.choice % 3 === 0 ? step.choice % 4 : 253;
     const read = this.#beginReading(step, "message", maxFds);
     const size = Math.max(1, step.size);
     if (step.what.endsWith("Sync")) {
       const options = { size, maxFds, timeout: step.timeout };
-      const outcome = this.#now(() => stream.receiveMessageSync(options));
+      const outcome = this.now(() => stream.receiveMessageSync(options));
       return this.#settleMessage(step, read, outcome);
     }
-    const { signal, called } = this.#world.signalFor(step, () => {});
+    const { signal, called } = this.world.signalFor(step, () => {});
     const promise = stream.receiveMessage({ size, maxFds, ...(signal && { signal }) });
     called();
-    this.#follow(this.reading, step, promise, (outcome) => {
+    this.follow(this.receiving, step, promise, (outcome) => {
       this.#settleMessage(step, read, outcome);
     });
   }
@@ -285,12 +234,12 @@ export class ByteEnd {
     const read = this.#beginReading(step, "read");
     const size = Math.max(1, step.size);
     const next = async (): Promise<Uint8Array | null> => {
-      if (this.#manner.reading === "byob") {
+      if (this.manner.reading === "byob") {
         this.#byob ??= stream.readable.getReader({ mode: "byob" });
         const { value, done } = await this.#byob.read(new Uint8Array(size));
         return done ? null : value;
       }
-      if (this.#manner.reading === "readable") {
+      if (this.manner.reading === "readable") {
         // Not its iterator: several pending calls of that one never settle on Deno and Node.js.
         this.#reader ??= stream.readable.getReader();
         const { value, done } = await this.#reader.read();
@@ -300,13 +249,13 @@ export class ByteEnd {
       const { value, done } = await this.#chunks.next();
       return done ? null : value;
     };
-    this.#follow(this.reading, step, next(), (outcome) => {
-      if (outcome.error !== undefined) this.#broken = true;
+    this.follow(this.receiving, step, next(), (outcome) => {
+      if (outcome.error !== undefined) this.broken = true;
       if (outcome.value) read.data = outcome.value.slice();
       // What has failed says from then on that it has ended.
-      if (outcome.value === null && !this.#broken) this.sawEnd = true;
+      if (outcome.value === null && !this.broken) this.sawEnd = true;
       this.#countRead(read);
-      this.#settled(step, outcome);
+      this.settled(step, outcome);
     });
   }
 
@@ -325,11 +274,11 @@ export class ByteEnd {
   ): void {
     const { value, error } = outcome;
     if (typeof value === "number") read.data = buffer.slice(0, value);
-    if (value === 0 && step.size > 0) this.#world.fail(`step ${step.id} read 0 bytes`);
+    if (value === 0 && step.size > 0) this.world.fail(`step ${step.id} read 0 bytes`);
     if (value === null) this.sawEnd = true;
     this.#checks.push(() => check(error === undefined ? value ?? 0 : 0));
     this.#countRead(read);
-    this.#settled(step, outcome);
+    this.settled(step, outcome);
   }
 
   #checkBuffer(step: Step, whole: Uint8Array, count: number): void {
@@ -337,7 +286,7 @@ export class ByteEnd {
       byte !== UNTOUCHED && (index < MARGIN || index >= MARGIN + count);
     const at = whole.findIndex(touched);
     if (at === -1) return;
-    this.#world.fail(`step ${step.id} read ${count} bytes and touched byte ${at - MARGIN}`);
+    this.world.fail(`step ${step.id} read ${count} bytes and touched byte ${at - MARGIN}`);
   }
 
   #settleMessage(step: Step, read: Read, outcome: Outcome<ReceivedMessage | null>): void {
@@ -347,63 +296,25 @@ export class ByteEnd {
       using message = value;
       read.data = message.data;
       read.cut = message.controlTruncated;
-      read.fds = message.fds.map((fd) => this.#world.numberOf(fd));
-      this.#world.journal.count("descriptors received", read.fds.length);
+      read.fds = message.fds.map((fd) => this.world.numberOf(fd));
+      this.world.journal.count("descriptors received", read.fds.length);
     }
     this.#countRead(read);
-    this.#settled(step, outcome);
+    this.settled(step, outcome);
   }
 
   #countRead({ kind, data }: Read): void {
-    if (kind !== "peek") this.#world.journal.count("bytes read", data?.length ?? 0);
+    if (kind !== "peek") this.world.journal.count("bytes read", data?.length ?? 0);
   }
 
   // Both.
 
-  #now<T>(call: () => T): Outcome<T> {
-    try {
-      return { value: call() };
-    } catch (error) {
-      return { error };
-    }
+  protected override obstacles(): readonly string[] {
+    return ENDINGS;
   }
 
-  #follow<T>(
-    among: Set<Promise<void>>,
-    step: Step,
-    promise: Promise<T>,
-    settle: (outcome: Outcome<T>) => void,
-  ): void {
-    const followed: Promise<void> = this.#world
-      .watched(`step ${step.id} ${this.name}.${step.what}`, promise)
-      .then(settle)
-      .finally(() => among.delete(followed));
-    among.add(followed);
-  }
-
-  #settled(step: Step, { value, error }: Outcome<unknown>): void {
-    const { journal } = this.#world;
-    const what = error === undefined
-      ? typeof value === "number" ? `${value}` : value === null ? "the end" : "done"
-      : codeOf(error);
-    journal.note(`    ${step.id} ${this.name}.${step.what}: ${what}`);
-    if (error === undefined) return journal.count("operations done");
-    const code = codeOf(error);
-    journal.count(`error ${code}`);
-    this.errors[code] = (this.errors[code] ?? 0) + 1;
-    if (isExplained(error, step, ENDINGS) || this.#isOfWebStreams(error)) return;
-    this.#world.fail(`step ${step.id} ${this.name}.${step.what} ended with ${error}`);
-  }
-
-  /** A web stream that has failed or was closed answers with an error of its own. */
-  #isOfWebStreams(error: unknown): boolean {
-    return error instanceof TypeError &&
-      (this.#manner.writing === "writable" || this.#manner.reading !== "calls");
-  }
-
-  /** Ends its writing by whatever it writes through. */
-  async endWriting(): Promise<void> {
-    const channel = this.#channel;
+  override async endSending(): Promise<void> {
+    const { channel } = this;
     if (channel.closed) return;
     if (this.#writer !== null) await this.#writer.close().catch(() => {});
     else if (channel instanceof UnixStream) channel.closeWrite();
@@ -412,13 +323,13 @@ export class ByteEnd {
 
   /** Waits for what there is to read, and takes nothing. */
   waitReadable(step: Step): void {
-    const fd = this.#channel as Fd;
+    const fd = this.channel as Fd;
     if (step.what.endsWith("Sync")) {
-      return this.#settled(step, this.#now(() => fd.waitReadableSync({ timeout: step.timeout })));
+      return this.settled(step, this.now(() => fd.waitReadableSync({ timeout: step.timeout })));
     }
-    const { signal, called } = this.#world.signalFor(step, () => {});
+    const { signal, called } = this.world.signalFor(step, () => {});
     const promise = fd.waitReadable({ signal });
     called();
-    this.#follow(this.reading, step, promise, (outcome) => this.#settled(step, outcome));
+    this.follow(this.receiving, step, promise, (outcome) => this.settled(step, outcome));
   }
 }

@@ -7,7 +7,8 @@ import { Fd, UnixListener, UnixStream } from "../../mod.ts";
 import { ByteEnd } from "./byte_end.ts";
 import { doByteStep, READS, standInLine } from "./byte_steps.ts";
 import { judgeBytes } from "./model_bytes.ts";
-import { describe, LAST, type Plan, type Step } from "./plan.ts";
+import { LAST, type Plan, type Step } from "./plan.ts";
+import { TwoEnds } from "./two_ends.ts";
 import type { World } from "./world.ts";
 
 export async function runBytes(world: World, plan: Plan): Promise<void> {
@@ -17,8 +18,7 @@ export async function runBytes(world: World, plan: Plan): Promise<void> {
     new ByteEnd("ab"[i]!, world, channel, plan.manners[i]!)
   ) as [ByteEnd, ByteEnd];
   const run = new ByteRun(world, plan, ends);
-  for (const step of plan.steps) await run.step(step);
-  await run.finish();
+  await run.run();
   run.judge(0, 1);
   if (!isPipe) run.judge(1, 0);
 }
@@ -41,85 +41,41 @@ async function streams({ buffers, connected }: Plan): Promise<[UnixStream, UnixS
   return pair;
 }
 
-class ByteRun {
-  readonly #world: World;
-  readonly #plan: Plan;
-  readonly #ends: readonly [ByteEnd, ByteEnd];
-  /** Whether an end was closed before it had read all. */
-  readonly #closed = [false, false];
-
-  constructor(world: World, plan: Plan, ends: readonly [ByteEnd, ByteEnd]) {
-    this.#world = world;
-    this.#plan = plan;
-    this.#ends = ends;
-  }
-
-  async step(step: Step): Promise<void> {
-    const { journal } = this.#world;
-    journal.note(describe(step));
-    journal.count("operations");
-    if (await this.#world.disturb(step)) return;
-    const index = this.#endFor(step);
-    const end = this.#ends[index]!;
-    if (end.full) await this.#world.turns(20);
-    if (step.what === "stand in line") {
-      await standInLine(this.#world, step, end, this.#ends[1 - index]!);
-    } else if (!end.full && doByteStep(this.#world, step, end)) {
-      this.#closed[index] = true;
-    }
-    await this.#world.turns(step.turns);
-    if (step.choice % 3 === 0) { for (const one of this.#ends) one.closeLater(); }
+class ByteRun extends TwoEnds<ByteEnd> {
+  protected override async act(step: Step, end: ByteEnd, other: ByteEnd): Promise<boolean> {
+    if (step.what !== "stand in line") return doByteStep(this.world, step, end);
+    await standInLine(this.world, step, end, other);
+    return false;
   }
 
   /** Of a pipe, one end only writes, and the other only reads. */
-  #endFor(step: Step): 0 | 1 {
-    if (this.#plan.kind !== "fd") return step.end;
+  protected override endFor(step: Step): 0 | 1 {
+    if (this.plan.kind !== "fd") return step.end;
     if (step.what.startsWith("write") || step.what === "stand in line") return 0;
     if (READS.includes(step.what) || step.what.startsWith("waitReadable")) return 1;
     return step.end;
   }
 
-  /** Lets everything come to its end: what waits, what is under way, and both ends. */
-  async finish(): Promise<void> {
-    const { journal } = this.#world;
-    journal.note("the end");
-    this.#world.abort("all");
-    this.#world.faults.restore();
-    this.#world.giveBack();
-    const ending = this.#ends.map(async (end) => {
-      if (!this.#plan.hasty) await Promise.all(end.writing);
-      await end.endWriting();
-    });
-    await Promise.all([...ending, this.#drain(0), this.#drain(1)]);
-    for (const end of this.#ends) end.channel.close();
-    await Promise.all(this.#ends.flatMap((end) => [...end.writing, ...end.reading]));
-    for (const end of this.#ends) {
-      end.closeLater();
-      end.check();
-    }
-  }
-
-  /** Reads all that an end can still get. */
-  async #drain(index: 0 | 1): Promise<void> {
-    const end = this.#ends[index];
-    if (this.#plan.kind === "fd" && index === 0) return;
+  protected override async drain(index: 0 | 1): Promise<void> {
+    const end = this.ends[index];
+    if (this.plan.kind === "fd" && index === 0) return;
     for (let id = 1_000_000; end.reads; id++) {
       const step = { ...LAST, id, end: index, size: 1 + (id * 7919) % 70_000 };
-      if (this.#plan.kind === "stream") end.receive({ ...step, what: "receiveMessage" });
+      if (this.plan.kind === "stream") end.receive({ ...step, what: "receiveMessage" });
       else end.take(step);
-      await Promise.all(end.reading);
+      await Promise.all(end.receiving);
     }
     // What cannot read to the end must not leave the other end waiting.
     if (!end.sawEnd) {
-      this.#closed[index] = true;
+      this.closed[index] = true;
       end.channel.close();
     }
   }
 
   judge(from: 0 | 1, to: 0 | 1): void {
-    const [writer, reader] = [this.#ends[from]!, this.#ends[to]!];
-    const ended = reader.sawEnd && !this.#closed[to];
+    const [writer, reader] = [this.ends[from]!, this.ends[to]!];
+    const ended = reader.sawEnd && !this.closed[to];
     const verdict = judgeBytes({ written: writer.written, read: reader.read, ended });
-    if (verdict !== null) this.#world.fail(`from ${writer.name} to ${reader.name}: ${verdict}`);
+    if (verdict !== null) this.world.fail(`from ${writer.name} to ${reader.name}: ${verdict}`);
   }
 }

@@ -6,6 +6,7 @@
 import { Fd, UnixStream } from "../../mod.ts";
 import type { ByteEnd, Channel } from "./byte_end.ts";
 import { LAST, type Step } from "./plan.ts";
+import { closeBy, controlSocket, isClosing } from "./socket_steps.ts";
 import { GIVEN_UP, type World } from "./world.ts";
 
 export const READS: readonly string[] = ["read", "readSync", "readExactly", "peek", "peekSync"];
@@ -28,12 +29,7 @@ function duplicated(channel: Channel): Channel {
 /** Does a step at one end; whether that closed it. */
 export function doByteStep(world: World, step: Step, end: ByteEnd): boolean {
   const { channel } = end;
-  if (step.what === "close" || step.what === "dispose") {
-    if (channel.closed) return false;
-    if (step.what === "close") channel.close();
-    else channel[Symbol.dispose]();
-    return true;
-  }
+  if (isClosing(step)) return closeBy(step, channel);
   if (step.what.startsWith("write") || step.what.startsWith("sendMessage")) {
     if (step.what.startsWith("send")) end.send(step);
     else end.write(step);
@@ -64,22 +60,7 @@ function control(world: World, step: Step, end: ByteEnd): void {
     case "waitReadableSync":
       return end.waitReadable(step);
   }
-  if (!(channel instanceof UnixStream)) return;
-  switch (step.what) {
-    case "shutdown read":
-    case "shutdown write":
-      return channel.shutdown(step.what === "shutdown read" ? "read" : "write");
-    case "buffer":
-      channel.sendBufferSize = 1 + step.choice % 60_000;
-      return;
-    case "ref":
-      return void channel.ref();
-    case "unref":
-      return void channel.unref();
-    case "look":
-      if (channel.bytesReadable < 0 || channel.bytesUnsent < 0) world.fail("below zero");
-      return void channel.peerCredentials();
-  }
+  if (channel instanceof UnixStream) controlSocket(world, step, channel);
 }
 
 /** Turns that are enough for what an abort wakes. */
@@ -96,7 +77,7 @@ export async function standInLine(
   end: ByteEnd,
   other: ByteEnd,
 ): Promise<void> {
-  const busy = () => end.channel.closed || end.writing.size > 0 || other.reading.size > 0;
+  const busy = () => end.channel.closed || end.sending.size > 0 || other.receiving.size > 0;
   if (!end.replaceable || busy() || world.isShort) return;
   world.faults.restore();
   const next = { ...LAST, id: step.id, end: step.end };
@@ -114,12 +95,12 @@ export async function standInLine(
   await world.turns(ENOUGH);
   controller.abort(GIVEN_UP);
   await world.turns(ENOUGH);
-  const waiting = end.writing.size;
-  if (waiting === 0 || end.channel.closed || other.reading.size > 0) return;
+  const waiting = end.sending.size;
+  if (waiting === 0 || end.channel.closed || other.receiving.size > 0) return;
   world.journal.count("lines looked at");
   end.write({ ...next, what: "writeSync", size: 1 });
   await world.turns(1);
-  if (end.writing.size < waiting) {
+  if (end.sending.size < waiting) {
     world.fail(`step ${step.id}: what stood behind an abort could go on, and was not tried`);
   }
 }

@@ -281,10 +281,7 @@ class ListenerRun {
   /** Accepts until every client has come to its end, and closes. */
   async finish(others: Promise<void>): Promise<void> {
     const world = this.#world;
-    world.journal.note("the end");
-    world.abort("all");
-    world.faults.restore();
-    world.giveBack();
+    world.quieten();
     this.#finishing = true;
     const listener = this.#listener;
     const stop = new AbortController();

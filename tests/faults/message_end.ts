@@ -14,16 +14,13 @@ import {
   UnixDatagram,
   type UnixSeqpacket,
 } from "../../mod.ts";
-import type { Counts } from "./journal.ts";
+import { End } from "./end.ts";
 import type { Receipt, Sent } from "./model_messages.ts";
 import { numbered } from "./numbers.ts";
 import type { Manner, Step } from "./plan.ts";
-import { codeOf, isExplained, type Outcome, type World } from "./world.ts";
+import { codeOf, type Outcome, type World } from "./world.ts";
 
 export type MessageChannel = UnixDatagram | UnixSeqpacket;
-
-/** How many operations of one end wait at most. */
-const MOST_PENDING = 12;
 
 const ENDINGS = [
   ...["EBADF", "EPIPE", "ECONNRESET", "ECONNREFUSED", "ENOTCONN", "ESHUTDOWN"],
@@ -37,28 +34,15 @@ interface Place {
   receipts: Receipt[];
 }
 
-export class MessageEnd {
-  readonly name: string;
+export class MessageEnd extends End<MessageChannel> {
   readonly sent: Sent[] = [];
-  readonly sending = new Set<Promise<void>>();
-  readonly receiving = new Set<Promise<void>>();
-  sawEnd = false;
-  /** How often it was told what error, by code. */
-  readonly errors: Counts = {};
-  /** Whether a datagram was refused because the peer is gone: the kernel drops all that had come from it. */
-  wasRefused = false;
   /** The peer's address, where messages can be sent to it; null for a pair. */
   readonly #to: Address | null;
-  readonly #world: World;
-  readonly #manner: Manner;
   readonly #places: Place[] = [];
-  #channel: MessageChannel;
   #reader: ReadableStreamDefaultReader<Message> | null = null;
   #iterator: AsyncIterator<Message> | null = null;
   #writer: WritableStreamDefaultWriter | null = null;
   #largestChunk = 0;
-  #broken = false;
-  #later: (() => void)[] = [];
 
   constructor(
     name: string,
@@ -67,31 +51,8 @@ export class MessageEnd {
     manner: Manner,
     to: Address | null,
   ) {
-    this.name = name;
-    this.#world = world;
-    this.#channel = channel;
-    this.#manner = manner;
+    super(name, world, channel, manner);
     this.#to = to;
-  }
-
-  get channel(): MessageChannel {
-    return this.#channel;
-  }
-
-  get full(): boolean {
-    return this.sending.size + this.receiving.size >= MOST_PENDING;
-  }
-
-  get reads(): boolean {
-    return !this.sawEnd && !this.#broken && !this.#channel.closed;
-  }
-
-  get byCalls(): boolean {
-    return this.#manner.reading === "calls";
-  }
-
-  get replaceable(): boolean {
-    return this.byCalls && this.#manner.writing === "calls";
   }
 
   /** All that came, in the order of the calls. */
@@ -99,19 +60,11 @@ export class MessageEnd {
     return this.#places.flatMap(({ receipts }) => receipts);
   }
 
-  replace(make: (channel: MessageChannel) => MessageChannel): void {
-    this.#channel = make(this.#channel);
-  }
-
-  closeLater(): void {
-    for (const close of this.#later.splice(0)) close();
-  }
-
   // Sending.
 
   send(step: Step): void {
-    const channel = this.#channel;
-    if (this.#manner.writing === "writable") return this.#sendChunk(step);
+    const channel = this.channel;
+    if (this.manner.writing === "writable") return this.#sendChunk(step);
     if (step.what.startsWith("sendMessage")) return this.#sendAlong(step);
     if (step.what.startsWith("sendMany")) return this.#sendMany(step);
     const to = step.what.startsWith("sendTo") && channel instanceof UnixDatagram ? this.#to : null;
@@ -124,47 +77,47 @@ export class MessageEnd {
       return this.#settleSending(
         step,
         [message],
-        this.#now(() => {
+        this.now(() => {
           if (to !== null) (channel as UnixDatagram).sendToSync(data, to, options);
           else channel.sendSync(data, options);
         }),
       );
     }
-    const { signal, called } = this.#world.signalFor(step, () => {});
+    const { signal, called } = this.world.signalFor(step, () => {});
     const dontWait = step.what === "send without waiting";
     const options = { dontWait, signal };
     const promise = to === null
       ? channel.send(data, options)
       : (channel as UnixDatagram).sendTo(data, to, options);
     called();
-    this.#follow(this.sending, step, promise, (outcome) => {
+    this.follow(this.sending, step, promise, (outcome) => {
       this.#settleSending(step, [message], outcome);
     });
   }
 
   #sendAlong(step: Step): void {
-    const numbers = this.#world.numbersFor(step);
+    const numbers = this.world.numbersFor(step);
     const how = (["originals", "transfer", "close", "close later"] as const)[step.choice % 4]!;
-    const own = how === "originals" ? [] : this.#world.duplicates(numbers);
+    const own = how === "originals" ? [] : this.world.duplicates(numbers);
     if (own === null) return;
-    const fds = how === "originals" ? this.#world.originals(numbers) : own;
+    const fds = how === "originals" ? this.world.originals(numbers) : own;
     const close = () => own.forEach((fd) => fd.close());
     const message = this.#begin(step.size, numbers, "peer");
     const data = numbered(message.length, message.id);
     const transfer = how === "transfer";
-    this.#world.journal.count("descriptors sent", numbers.length);
+    this.world.journal.count("descriptors sent", numbers.length);
     if (step.what.endsWith("Sync")) {
       const options = { fds, transfer, timeout: step.timeout };
-      const outcome = this.#now(() => this.#channel.sendMessageSync(data, options));
+      const outcome = this.now(() => this.channel.sendMessageSync(data, options));
       this.#settleSending(step, [message], outcome);
       return close();
     }
-    const { signal, called } = this.#world.signalFor(step, () => {});
-    const promise = this.#channel.sendMessage(data, { fds, transfer, ...(signal && { signal }) });
+    const { signal, called } = this.world.signalFor(step, () => {});
+    const promise = this.channel.sendMessage(data, { fds, transfer, ...(signal && { signal }) });
     called();
     if (how === "close") close();
-    else if (how === "close later") this.#later.push(close);
-    this.#follow(this.sending, step, promise, (outcome) => {
+    else if (how === "close later") this.later.push(close);
+    this.follow(this.sending, step, promise, (outcome) => {
       this.#settleSending(step, [message], outcome);
       if (transfer) close();
     });
@@ -174,14 +127,14 @@ export class MessageEnd {
     const count = 1 + step.choice % 12;
     const size = Math.min(step.size, 4000);
     const lengths = Array.from({ length: count }, (_, i) => Math.max(0, size - i * 37));
-    const numbers = this.#world.numbersFor(step).slice(0, 2);
+    const numbers = this.world.numbersFor(step).slice(0, 2);
     const asBatch = step.choice % 3 > 0;
     const fds = asBatch ? numbers : [];
     const batch = new SendBatch({ messages: count, size: size + 1, maxFds: fds.length });
     const messages = lengths.map((length) => this.#begin(length, fds, "peer"));
     const parts = messages.map(({ length, id }) => numbered(length, id));
-    const filled = this.#now(() => {
-      const along = fds.length > 0 ? { fds: this.#world.originals(fds) } : undefined;
+    const filled = this.now(() => {
+      const along = fds.length > 0 ? { fds: this.world.originals(fds) } : undefined;
       for (const part of parts) batch.add(part, undefined, along);
     });
     if (filled.error !== undefined) {
@@ -192,16 +145,16 @@ export class MessageEnd {
     const what = asBatch ? batch : parts;
     if (step.what.endsWith("Sync")) {
       const options = { timeout: step.timeout };
-      const outcome = this.#now(() => this.#channel.sendManySync(what, options));
+      const outcome = this.now(() => this.channel.sendManySync(what, options));
       this.#settleBatch(step, messages, outcome);
       return batch[Symbol.dispose]();
     }
-    const { signal, called } = this.#world.signalFor(step, () => {});
-    const promise = this.#channel.sendMany(what, { signal });
+    const { signal, called } = this.world.signalFor(step, () => {});
+    const promise = this.channel.sendMany(what, { signal });
     called();
     // What is under way is kept until it is over.
     batch[Symbol.dispose]();
-    this.#follow(this.sending, step, promise, (outcome) => {
+    this.follow(this.sending, step, promise, (outcome) => {
       this.#settleBatch(step, messages, outcome);
     });
   }
@@ -209,25 +162,25 @@ export class MessageEnd {
   #settleBatch(step: Step, messages: readonly Sent[], outcome: Outcome<BatchResult>): void {
     const sent = outcome.value?.sent ?? 0;
     messages.forEach((message, index) => message.sent = index < sent);
-    this.#world.journal.count("messages sent", sent);
+    this.world.journal.count("messages sent", sent);
     const error = outcome.error ?? outcome.value?.error ?? undefined;
     if (error === undefined && sent < messages.length) {
-      this.#world.fail(
+      this.world.fail(
         `step ${step.id} sent ${sent} of ${messages.length} messages without an error`,
       );
     }
-    this.#settled(step, error === undefined ? { value: sent } : { error });
+    this.settled(step, error === undefined ? { value: sent } : { error });
   }
 
   #sendChunk(step: Step): void {
-    this.#writer ??= this.#channel.writable.getWriter();
+    this.#writer ??= this.channel.writable.getWriter();
     this.#writer.closed.catch(() => {});
     this.#writer.ready.catch(() => {});
     // A stream that has failed gives the same error for each chunk after that.
     this.#largestChunk = Math.max(this.#largestChunk, step.size);
     const message = this.#begin(step.size, [], "peer");
     const promise = this.#writer.write(numbered(message.length, message.id));
-    this.#follow(this.sending, step, promise, (outcome) => {
+    this.follow(this.sending, step, promise, (outcome) => {
       this.#settleSending(
         { ...step, size: Math.max(step.size, this.#largestChunk) },
         [message],
@@ -245,8 +198,8 @@ export class MessageEnd {
   #settleSending(step: Step, messages: readonly Sent[], outcome: Outcome<unknown>): void {
     // Whole or not at all: what was given up or refused has not left.
     for (const message of messages) message.sent = outcome.error === undefined;
-    if (outcome.error === undefined) this.#world.journal.count("messages sent", messages.length);
-    this.#settled(step, outcome);
+    if (outcome.error === undefined) this.world.journal.count("messages sent", messages.length);
+    this.settled(step, outcome);
   }
 
   // Receiving.
@@ -255,7 +208,7 @@ export class MessageEnd {
     if (!this.byCalls) return this.#receiveChunk(step);
     if (step.what.startsWith("receiveMany")) return this.#receiveMany(step);
     if (step.what.startsWith("receiveInto")) return this.#receiveInto(step);
-    const channel = this.#channel;
+    const channel = this.channel;
     const isSync = step.what.endsWith("Sync");
     const peek = step.what.startsWith("peek");
     const along = step.what.startsWith("receiveMessage");
@@ -270,7 +223,7 @@ export class MessageEnd {
     if (isSync) {
       const options = { ...room, timeout: step.timeout };
       return settle(
-        this.#now(() =>
+        this.now(() =>
           along
             ? channel.receiveMessageSync(options)
             : peek
@@ -279,7 +232,7 @@ export class MessageEnd {
         ),
       );
     }
-    const { signal, called } = this.#world.signalFor(step, () => {});
+    const { signal, called } = this.world.signalFor(step, () => {});
     const options = { ...room, signal };
     const promise: Promise<Message | null> = along
       ? channel.receiveMessage(options) as Promise<Message | null>
@@ -287,7 +240,7 @@ export class MessageEnd {
       ? channel.peek(options)
       : channel.receive(options);
     called();
-    this.#follow(this.receiving, step, promise, settle);
+    this.follow(this.receiving, step, promise, settle);
   }
 
   #receiveMany(step: Step): void {
@@ -305,16 +258,16 @@ export class MessageEnd {
     };
     if (step.what.endsWith("Sync")) {
       const options = { timeout: step.timeout };
-      return settle(this.#now(() => this.#channel.receiveManySync(batch, options)));
+      return settle(this.now(() => this.channel.receiveManySync(batch, options)));
     }
-    const { signal, called } = this.#world.signalFor(step, () => {});
-    const promise = this.#channel.receiveMany(batch, { signal });
+    const { signal, called } = this.world.signalFor(step, () => {});
+    const promise = this.channel.receiveMany(batch, { signal });
     called();
-    this.#follow(this.receiving, step, promise, settle);
+    this.follow(this.receiving, step, promise, settle);
   }
 
   #receiveInto(step: Step): void {
-    const channel = this.#channel as UnixDatagram;
+    const channel = this.channel as UnixDatagram;
     const buffer = new Uint8Array(step.size);
     const place = this.#reserve();
     const settle = (outcome: Outcome<Awaited<ReturnType<typeof channel.receiveInto>>>) => {
@@ -326,30 +279,30 @@ export class MessageEnd {
       this.#settleReceiving(step, outcome);
     };
     if (step.what.endsWith("Sync")) {
-      return settle(this.#now(() => channel.receiveIntoSync(buffer, { timeout: step.timeout })));
+      return settle(this.now(() => channel.receiveIntoSync(buffer, { timeout: step.timeout })));
     }
-    const { signal, called } = this.#world.signalFor(step, () => {});
+    const { signal, called } = this.world.signalFor(step, () => {});
     const promise = channel.receiveInto(buffer, { signal });
     called();
-    this.#follow(this.receiving, step, promise, settle);
+    this.follow(this.receiving, step, promise, settle);
   }
 
   #receiveChunk(step: Step): void {
     const place = this.#reserve();
     const next = async (): Promise<Message | null> => {
-      if (this.#manner.reading === "iteration") {
-        this.#iterator ??= this.#channel[Symbol.asyncIterator]();
+      if (this.manner.reading === "iteration") {
+        this.#iterator ??= this.channel[Symbol.asyncIterator]();
         const { value, done } = await this.#iterator.next();
         return done ? null : value;
       }
-      this.#reader ??= (this.#channel.readable as ReadableStream<Message>).getReader();
+      this.#reader ??= (this.channel.readable as ReadableStream<Message>).getReader();
       const { value, done } = await this.#reader.read();
       return done ? null : value;
     };
-    this.#follow(this.receiving, step, next(), (outcome) => {
-      if (outcome.error !== undefined) this.#broken = true;
+    this.follow(this.receiving, step, next(), (outcome) => {
+      if (outcome.error !== undefined) this.broken = true;
       if (outcome.value) this.#keep(place, step, outcome.value, false, 0);
-      this.#settleReceiving(step, this.#broken && outcome.value === null ? { value: 0 } : outcome);
+      this.#settleReceiving(step, this.broken && outcome.value === null ? { value: 0 } : outcome);
     });
   }
 
@@ -370,67 +323,39 @@ export class MessageEnd {
   ): void {
     const { data, length } = message;
     const receipt = { step: step.id, peek, data, length };
-    if (data.length < length !== message.truncated) this.#world.fail(`step ${step.id}: truncated?`);
+    if (data.length < length !== message.truncated) this.world.fail(`step ${step.id}: truncated?`);
     if (!withFds) return void place.receipts.push({ ...receipt, ...NONE });
     using received = message as ReceivedMessage;
-    const fds = received.fds.map((fd: Fd) => this.#world.numberOf(fd));
-    this.#world.journal.count("descriptors received", fds.length);
+    const fds = received.fds.map((fd: Fd) => this.world.numberOf(fd));
+    this.world.journal.count("descriptors received", fds.length);
     place.receipts.push({ ...receipt, fds, maxFds, cut: received.controlTruncated });
   }
 
   #settleReceiving(step: Step, outcome: Outcome<unknown>): void {
     if (outcome.value === null) this.sawEnd = true;
-    if (outcome.error === undefined) this.#world.journal.count("messages received");
+    if (outcome.error === undefined) this.world.journal.count("messages received");
     if (codeOf(outcome.error) === "ESHUTDOWN") this.sawEnd = true;
-    this.#settled(step, outcome);
+    this.settled(step, outcome);
   }
 
   // Both.
 
-  #now<T>(call: () => T): Outcome<T> {
-    try {
-      return { value: call() };
-    } catch (error) {
-      return { error };
-    }
+  /** Whether a datagram was refused because the peer is gone: the kernel drops all that had come from it. */
+  get wasRefused(): boolean {
+    return "ECONNREFUSED" in this.errors;
   }
 
-  #follow<T>(
-    among: Set<Promise<void>>,
-    step: Step,
-    promise: Promise<T>,
-    settle: (outcome: Outcome<T>) => void,
-  ): void {
-    const followed: Promise<void> = this.#world
-      .watched(`step ${step.id} ${this.name}.${step.what}`, promise)
-      .then(settle)
-      .finally(() => among.delete(followed));
-    among.add(followed);
+  protected override obstacles(step: Step): readonly string[] {
+    const all = [...ENDINGS];
+    if (step.size > MAY_BE_TOO_LARGE) all.push("EMSGSIZE");
+    if (step.what === "send without waiting") all.push("EAGAIN");
+    return all;
   }
 
-  #settled(step: Step, { value, error }: Outcome<unknown>): void {
-    const { journal } = this.#world;
-    const what = error === undefined ? value === null ? "the end" : "done" : codeOf(error);
-    journal.note(`    ${step.id} ${this.name}.${step.what}: ${what}`);
-    if (error === undefined) return journal.count("operations done");
-    const code = codeOf(error);
-    journal.count(`error ${code}`);
-    this.errors[code] = (this.errors[code] ?? 0) + 1;
-    if (code === "ECONNREFUSED") this.wasRefused = true;
-    const expected = [...ENDINGS];
-    if (step.size > MAY_BE_TOO_LARGE) expected.push("EMSGSIZE");
-    if (step.what === "send without waiting") expected.push("EAGAIN");
-    const ofWebStreams = error instanceof TypeError &&
-      (this.#manner.writing === "writable" || !this.byCalls);
-    if (isExplained(error, step, expected) || ofWebStreams) return;
-    this.#world.fail(`step ${step.id} ${this.name}.${step.what} ended with ${error}`);
-  }
-
-  /** Ends its sending, where the other end can be told. */
-  async endSending(): Promise<void> {
-    if (this.#channel.closed || this.#channel instanceof UnixDatagram) return;
+  override async endSending(): Promise<void> {
+    if (this.channel.closed || this.channel instanceof UnixDatagram) return;
     if (this.#writer !== null) await this.#writer.close().catch(() => {});
-    else this.#channel.closeWrite();
+    else this.channel.closeWrite();
   }
 }
 

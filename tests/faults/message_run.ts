@@ -7,7 +7,8 @@ import { UnixDatagram, UnixSeqpacket, UnixSeqpacketListener } from "../../mod.ts
 import { type MessageChannel, MessageEnd } from "./message_end.ts";
 import { doMessageStep } from "./message_steps.ts";
 import { judgeMessages } from "./model_messages.ts";
-import { describe, LAST, type Plan, type Step } from "./plan.ts";
+import { LAST, type Plan, type Step } from "./plan.ts";
+import { TwoEnds } from "./two_ends.ts";
 import type { World } from "./world.ts";
 
 export async function runMessages(world: World, plan: Plan): Promise<void> {
@@ -21,8 +22,7 @@ export async function runMessages(world: World, plan: Plan): Promise<void> {
     return new MessageEnd("ab"[i]!, world, channel, plan.manners[i]!, to);
   }) as [MessageEnd, MessageEnd];
   const run = new MessageRun(world, plan, ends);
-  for (const step of plan.steps) await run.step(step);
-  await run.finish();
+  await run.run();
   run.judge(0, 1);
   run.judge(1, 0);
 }
@@ -39,51 +39,14 @@ async function connected({ kind, connected }: Plan): Promise<MessageChannel[]> {
   return await Promise.all([UnixSeqpacket.connect(listener.addr), listener.accept()]);
 }
 
-class MessageRun {
-  readonly #world: World;
-  readonly #plan: Plan;
-  readonly #ends: readonly [MessageEnd, MessageEnd];
-  /** Whether an end was closed before it had received all. */
-  readonly #closed = [false, false];
-
-  constructor(world: World, plan: Plan, ends: readonly [MessageEnd, MessageEnd]) {
-    this.#world = world;
-    this.#plan = plan;
-    this.#ends = ends;
+class MessageRun extends TwoEnds<MessageEnd> {
+  protected override act(step: Step, end: MessageEnd): boolean {
+    return doMessageStep(this.world, step, end);
   }
 
-  async step(step: Step): Promise<void> {
-    const { journal } = this.#world;
-    journal.note(describe(step));
-    journal.count("operations");
-    if (await this.#world.disturb(step)) return;
-    const end = this.#ends[step.end];
-    if (end.full) await this.#world.turns(20);
-    if (!end.full && doMessageStep(this.#world, step, end)) this.#closed[step.end] = true;
-    await this.#world.turns(step.turns);
-    if (step.choice % 3 === 0) { for (const one of this.#ends) one.closeLater(); }
-  }
-
-  /** Lets everything come to its end: what waits, what is under way, and both ends. */
-  async finish(): Promise<void> {
-    this.#world.journal.note("the end");
-    this.#world.abort("all");
-    this.#world.faults.restore();
-    this.#world.giveBack();
-    const ending = this.#ends.map(async (end) => {
-      if (!this.#plan.hasty) await Promise.all(end.sending);
-      await end.endSending();
-    });
-    await Promise.all([...ending, this.#drain(0), this.#drain(1)]);
-    for (const end of this.#ends) end.channel.close();
-    await Promise.all(this.#ends.flatMap((end) => [...end.sending, ...end.receiving]));
-    for (const end of this.#ends) end.closeLater();
-  }
-
-  /** Receives all that an end can still get. */
-  async #drain(index: 0 | 1): Promise<void> {
-    const [end, other] = [this.#ends[index], this.#ends[1 - index]!];
-    const isDatagram = this.#plan.kind === "datagram";
+  protected override async drain(index: 0 | 1): Promise<void> {
+    const [end, other] = [this.ends[index], this.ends[1 - index]!];
+    const isDatagram = this.plan.kind === "datagram";
     for (let id = 1_000_000; end.reads; id++) {
       const step = { ...LAST, id, end: index, what: "receiveMessage", size: 100_000 };
       if (isDatagram && end.byCalls) {
@@ -104,15 +67,15 @@ class MessageRun {
     }
     if (end.sawEnd) return;
     // What cannot receive to the end must not leave the other end waiting.
-    this.#closed[index] = true;
+    this.closed[index] = true;
     end.channel.close();
   }
 
   judge(from: 0 | 1, to: 0 | 1): void {
-    const [sender, receiver] = [this.#ends[from]!, this.#ends[to]!];
-    const ended = !this.#closed[to] && !receiver.wasRefused;
+    const [sender, receiver] = [this.ends[from]!, this.ends[to]!];
+    const ended = !this.closed[to] && !receiver.wasRefused;
     const { receipts } = receiver;
     const verdict = judgeMessages({ sent: sender.sent, receipts, ended });
-    if (verdict !== null) this.#world.fail(`from ${sender.name} to ${receiver.name}: ${verdict}`);
+    if (verdict !== null) this.world.fail(`from ${sender.name} to ${receiver.name}: ${verdict}`);
   }
 }

@@ -6,7 +6,8 @@
 import { UnixDatagram, UnixSeqpacket } from "../../mod.ts";
 import type { MessageChannel, MessageEnd } from "./message_end.ts";
 import type { Step } from "./plan.ts";
-import type { World } from "./world.ts";
+import { closeBy, controlSocket, isClosing } from "./socket_steps.ts";
+import { codeOf, type World } from "./world.ts";
 
 /** Gives the descriptor to a new object. */
 function rewrapped(channel: MessageChannel): MessageChannel {
@@ -17,12 +18,7 @@ function rewrapped(channel: MessageChannel): MessageChannel {
 /** Does a step at one end; whether that closed it. */
 export function doMessageStep(world: World, step: Step, end: MessageEnd): boolean {
   const { channel } = end;
-  if (step.what === "close" || step.what === "dispose") {
-    if (channel.closed) return false;
-    if (step.what === "close") channel.close();
-    else channel[Symbol.dispose]();
-    return true;
-  }
+  if (isClosing(step)) return closeBy(step, channel);
   if (step.what.startsWith("send")) {
     end.send(step);
     // Right when the data arrive, and in the middle of what waits for them.
@@ -36,29 +32,15 @@ export function doMessageStep(world: World, step: Step, end: MessageEnd): boolea
 }
 
 function control(world: World, step: Step, end: MessageEnd): void {
-  const { channel } = end;
-  switch (step.what) {
-    case "rewrap":
-      if (end.replaceable) end.replace(rewrapped);
-      return;
-    case "shutdown read":
-    case "shutdown write":
-      // A datagram socket without a peer, because that has closed, has nothing to end.
-      try {
-        channel.shutdown(step.what === "shutdown read" ? "read" : "write");
-      } catch (error) {
-        if ((error as { code?: string }).code !== "ENOTCONN") throw error;
-      }
-      return;
-    case "buffer":
-      channel.sendBufferSize = 1 + step.choice % 60_000;
-      return;
-    case "ref":
-      return void channel.ref();
-    case "unref":
-      return void channel.unref();
-    case "look":
-      if (channel.bytesReadable < 0 || channel.bytesUnsent < 0) world.fail("below zero");
-      return void channel.peerCredentials();
+  if (step.what === "rewrap") {
+    if (end.replaceable) end.replace(rewrapped);
+    return;
+  }
+  try {
+    controlSocket(world, step, end.channel);
+  } catch (error) {
+    // A datagram socket without a peer, because that has closed, has nothing to end.
+    const hasNone = step.what.startsWith("shutdown") && codeOf(error) === "ENOTCONN";
+    if (!hasNone) throw error;
   }
 }

@@ -135,32 +135,25 @@ class ProcessRun {
   /** Lets everything come to its end: what waits, what is under way, and the other process. */
   async finish(script: Script): Promise<void> {
     const [world, end] = [this.#world, this.#end];
-    world.journal.note("the end");
-    world.abort("all");
-    world.faults.restore();
-    world.giveBack();
+    world.quieten();
     const ended = this.#peer.letEnd(script);
     const isDatagram = this.#plan.transport === "datagram";
     await Promise.all([
-      this.#endWriting().then(() => this.#peer.sayOver()),
+      this.#endSending().then(() => this.#peer.sayOver()),
       isDatagram ? this.#drainDatagrams() : this.#drain(),
     ]);
     end.channel.close();
-    const waiting = end instanceof ByteEnd
-      ? [...end.writing, ...end.reading]
-      : [...end.sending, ...end.receiving];
-    await Promise.all(waiting);
+    await Promise.all([...end.sending, ...end.receiving]);
     end.closeLater();
-    if (end instanceof ByteEnd) end.check();
+    end.check();
     await ended;
   }
 
-  async #endWriting(): Promise<void> {
-    const end = this.#end;
-    const writing = end instanceof ByteEnd ? end.writing : end.sending;
+  async #endSending(): Promise<void> {
+    const { hasty, transport } = this.#plan;
     // Datagrams have no end, before which to stop.
-    if (!this.#plan.hasty || this.#plan.transport === "datagram") await Promise.all(writing);
-    return end instanceof ByteEnd ? end.endWriting() : end.endSending();
+    if (!hasty || transport === "datagram") await Promise.all(this.#end.sending);
+    await this.#end.endSending();
   }
 
   /** Receives all that can still come. */
@@ -169,7 +162,7 @@ class ProcessRun {
     for (let id = 1_000_000; end.reads; id++) {
       const step: Step = { ...LAST, id, end: 0, what: "receiveMessage", size: 1 + id % 70_000 };
       end.receive(end instanceof ByteEnd ? step : { ...step, size: 100_000 });
-      await Promise.all(end instanceof ByteEnd ? end.reading : end.receiving);
+      await Promise.all(end.receiving);
     }
     if (end.sawEnd) return;
     // What cannot receive to the end must not leave the other end waiting.

@@ -13,6 +13,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { reactor } from "../../src/reactor.ts";
 import { descriptorTable, openForSignals } from "../support/descriptor_table.ts";
+import { collectNow } from "../support/garbage.ts";
 import { refuse, type Refused } from "../support/refuse.ts";
 import { runBytes } from "./byte_run.ts";
 import { Journal } from "./journal.ts";
@@ -22,7 +23,7 @@ import { type Kind, only, type Plan, planOf } from "./plan.ts";
 import { prepareProcesses } from "./peer_process.ts";
 import type { Report } from "./process.ts";
 import { runProcess } from "./process_run.ts";
-import { type Burst, collect, INTERRUPTION, World } from "./world.ts";
+import { type Burst, INTERRUPTION, World } from "./world.ts";
 
 const { values } = parseArgs({
   options: {
@@ -90,7 +91,7 @@ let passed = 0;
 const journal = new Journal(values.journal);
 
 function report(seed: number, failure: string | null): void {
-  collect();
+  collectNow();
   const { rss, heapUsed } = process.memoryUsage();
   const line: Report = {
     passed,

@@ -12,22 +12,11 @@ import {
   descriptorTable,
   tableChanges,
 } from "../support/descriptor_table.ts";
+import { collectNow } from "../support/garbage.ts";
 import { generator, type Random } from "../support/random.ts";
 import type { Journal } from "./journal.ts";
 import { faultFor, LibcFaults } from "./libc_faults.ts";
 import type { Plan, Step } from "./plan.ts";
-
-interface Globals {
-  Bun?: { gc(force: boolean): void };
-  gc?: () => void;
-}
-const globals = globalThis as Globals;
-
-/** Collects all garbage, where the runtime was told to permit it. */
-export function collect(): void {
-  if (globals.Bun !== undefined) globals.Bun.gc(true);
-  else globals.gc?.();
-}
 
 /** The reason of every abort here. */
 export const GIVEN_UP: Error = new Error("given up");
@@ -68,7 +57,7 @@ export class World {
     this.#burst = burst;
     this.faults = new LibcFaults(
       () => {
-        if (this.#collects) collect();
+        if (this.#collects) collectNow();
       },
       () => process.kill(process.pid, INTERRUPTION),
       (what) => {
@@ -98,6 +87,14 @@ export class World {
     configure({
       busyPoll: plan.busyPoll === 0 ? false : { max: plan.busyPoll === -1 ? 100 : plan.busyPoll },
     });
+  }
+
+  /** Disturbs no more, so that everything can come to its end. */
+  quieten(): void {
+    this.journal.note("the end");
+    this.abort("all");
+    this.faults.restore();
+    this.giveBack();
   }
 
   /** Ends a run: everything that it opened has to be closed by now, here and in the kernel. */
@@ -190,7 +187,7 @@ export class World {
     switch (step.what) {
       case "collect":
         if (!this.#collects) return true;
-        collect();
+        collectNow();
         journal.count("garbage collected");
         return true;
       case "shortage":

@@ -3,22 +3,16 @@
  * Argument: what to do.
  */
 
-import { readdirSync, readlinkSync } from "node:fs";
 import process from "node:process";
 import { Fd, UnixListener, UnixStream } from "../../mod.ts";
-
-interface Globals {
-  Bun?: { gc(force: boolean): void };
-  gc?: () => void;
-}
-const globals = globalThis as Globals;
+import { countDescriptors } from "../support/descriptor_table.ts";
+import { collectNow } from "../support/garbage.ts";
 
 /** A full collection, with garbage before it so that there is something to move. */
 function collect(): void {
   const garbage = Array.from({ length: 100 }, (_, size) => new Uint8Array(size));
   if (garbage.length === 0) throw new Error("unreachable");
-  if (globals.Bun !== undefined) globals.Bun.gc(true);
-  else globals.gc!();
+  collectNow();
 }
 
 /** Fresh bytes that tell their own number, in an array so small that engines keep it on the heap. */
@@ -34,15 +28,7 @@ function check(data: Uint8Array, number: number): void {
 }
 
 /** How many sockets this process has open. */
-function sockets(): number {
-  return readdirSync("/proc/self/fd").filter((number) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${number}`).startsWith("socket:");
-    } catch {
-      return false;
-    }
-  }).length;
-}
+const sockets = () => countDescriptors(/^socket:/);
 
 async function small(): Promise<void> {
   const [a, b] = UnixStream.pair();

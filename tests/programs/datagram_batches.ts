@@ -5,11 +5,7 @@
 
 import process from "node:process";
 import { ReceiveBatch, SendBatch, UnixDatagram } from "../../mod.ts";
-
-interface Globals {
-  Bun?: { gc(force: boolean): void };
-  gc?: () => void;
-}
+import { collectNow } from "../support/garbage.ts";
 
 const BATCHES = 100_000;
 const MESSAGES = 4;
@@ -45,11 +41,9 @@ async function round(number: number): Promise<void> {
 
 /** What is used after all garbage was collected. */
 async function usage(): Promise<{ heap: number; whole: number }> {
-  const { Bun, gc } = globalThis as Globals;
   for (let i = 0; i < 3; i++) {
     await new Promise((resolve) => setTimeout(resolve, 10));
-    if (Bun !== undefined) Bun.gc(true);
-    else gc!();
+    collectNow();
   }
   const { heapUsed, external, rss } = process.memoryUsage();
   return { heap: heapUsed + external, whole: rss };

@@ -12,31 +12,12 @@ import { Fd, UnixDatagram, UnixSeqpacket, UnixStream } from "../../mod.ts";
 import { descriptorTable, openForSignals, tableChanges } from "../support/descriptor_table.ts";
 import { generator } from "../support/random.ts";
 import { type AnySocket, narrowPair, receiveStorm, sendStorm, TYPES } from "../support/storms.ts";
-
-interface Globals {
-  Bun?: { gc(force: boolean): void };
-  gc?: () => void;
-}
-const globals = globalThis as Globals;
+import { collect } from "../support/garbage.ts";
 
 const [what, ...rest] = process.argv.slice(2) as [string, ...string[]];
 const [seed, total] = rest.map(Number) as [number, number];
 const [streamPath, datagramPath, seqpacketPath] = rest.slice(2);
 const say = (text: string) => new Promise((resolve) => process.stdout.write(`${text}\n`, resolve));
-
-/** Overwrites what calls have left on the stack: Bun's collector keeps what looks like a pointer there. */
-function scrub(depth = 200): number {
-  return depth === 0 ? 0 : 1 + scrub(depth - 1);
-}
-
-async function collect(): Promise<void> {
-  scrub();
-  if (globals.Bun !== undefined) globals.Bun.gc(true);
-  else globals.gc!();
-  // Finalizers run in a turn of their own, and on Deno after a pause.
-  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
-  await new Promise((resolve) => setTimeout(resolve, 2));
-}
 
 /** A storm between two ends here, closed afterwards. */
 async function storm(

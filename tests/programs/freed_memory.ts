@@ -2,23 +2,13 @@
 
 import { native } from "../../ffi/mod.ts";
 import { putField } from "../../ffi/struct.ts";
-
-interface Globals {
-  Bun?: { gc(force: boolean): void };
-  gc?: () => void;
-}
-const globals = globalThis as Globals;
+import { collect } from "../support/garbage.ts";
 
 const { runtime, libc, abi } = native();
 
 /** The address of memory that nobody keeps. */
 function takeAddress(): number {
   return runtime.addressOf(new Uint8Array(new ArrayBuffer(64)));
-}
-
-/** Overwrites what calls have left on the stack: Bun's collector keeps what looks like a pointer there. */
-function scrub(depth = 200): number {
-  return depth === 0 ? 0 : 1 + scrub(depth - 1);
 }
 
 const { msghdr, iovec } = abi.layouts;
@@ -47,11 +37,7 @@ function complaint(): unknown {
 
 let said = complaint();
 for (let round = 0; said === null && round < 100; round++) {
-  // What was looked at lives as long as the turn in which that was.
-  await new Promise((resolve) => setImmediate(resolve));
-  scrub();
-  if (globals.Bun !== undefined) globals.Bun.gc(true);
-  else globals.gc!();
+  await collect();
   said = complaint();
 }
 console.log(String(said));

@@ -3,29 +3,12 @@
 import { readdirSync } from "node:fs";
 import process from "node:process";
 import { Fd, UnixListener, UnixStream } from "../../mod.ts";
-
-interface Globals {
-  Bun?: { gc(force: boolean): void };
-  gc?: () => void;
-}
-const globals = globalThis as Globals;
+import { collect } from "../support/garbage.ts";
 
 const what = process.argv[2]!;
 
 function open(): number {
   return readdirSync("/proc/self/fd").length;
-}
-
-/** Overwrites what calls have left on the stack: Bun's collector keeps what looks like a pointer there. */
-function scrub(depth = 200): number {
-  return depth === 0 ? 0 : 1 + scrub(depth - 1);
-}
-
-async function collect(): Promise<void> {
-  scrub();
-  if (globals.Bun !== undefined) globals.Bun.gc(true);
-  else globals.gc!();
-  await new Promise((resolve) => setImmediate(resolve));
 }
 
 function makePair() {

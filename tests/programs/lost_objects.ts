@@ -3,16 +3,12 @@
  * did not otherwise. Argument: what to lose.
  */
 
-import { existsSync, readdirSync, readlinkSync } from "node:fs";
+import { existsSync, readlinkSync } from "node:fs";
 import process from "node:process";
 import { abstract, Fd, UnixListener, UnixStream } from "../../mod.ts";
 import { reactor } from "../../src/reactor.ts";
-
-interface Globals {
-  Bun?: { gc(force: boolean): void };
-  gc?: () => void;
-}
-const globals = globalThis as Globals;
+import { countDescriptors } from "../support/descriptor_table.ts";
+import { collect, collectedUntil } from "../support/garbage.ts";
 
 const [what, path] = process.argv.slice(2) as [string, string];
 
@@ -20,38 +16,7 @@ const [what, path] = process.argv.slice(2) as [string, string];
 reactor().prepare();
 
 /** The descriptors that are the library's: sockets and pipes. */
-function open(): number {
-  return readdirSync("/proc/self/fd").filter((number) => {
-    try {
-      return /^(socket|pipe):/.test(readlinkSync(`/proc/self/fd/${number}`));
-    } catch {
-      return false;
-    }
-  }).length;
-}
-
-/** Overwrites what calls have left on the stack: Bun's collector keeps what looks like a pointer there. */
-function scrub(depth = 200): number {
-  return depth === 0 ? 0 : 1 + scrub(depth - 1);
-}
-
-async function collect(): Promise<void> {
-  scrub();
-  if (globals.Bun !== undefined) globals.Bun.gc(true);
-  else globals.gc!();
-  // Finalizers run in a turn of their own, and on Deno after a pause.
-  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
-  await new Promise((resolve) => setTimeout(resolve, 2));
-}
-
-/** Collects until a condition holds; false where it never does. */
-async function collectedUntil(condition: () => boolean): Promise<boolean> {
-  for (let round = 0; round < 300; round++) {
-    if (condition()) return true;
-    await collect();
-  }
-  return condition();
-}
+const open = () => countDescriptors(/^(socket|pipe):/);
 
 /** Collects often enough to close whatever is not kept. */
 async function collectMuch(): Promise<void> {

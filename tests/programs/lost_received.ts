@@ -6,25 +6,9 @@
 import { readdirSync } from "node:fs";
 import process from "node:process";
 import { type Fd, UnixSeqpacket, UnixStream } from "../../mod.ts";
+import { collectedUntil } from "../support/garbage.ts";
 
-const globals = globalThis as { Bun?: { gc(force: boolean): void }; gc?: () => void };
 const count = () => readdirSync("/proc/self/fd").length;
-
-/** Overwrites what calls have left on the stack: Bun's collector keeps what looks like a pointer. */
-function scrub(depth = 200): number {
-  return depth === 0 ? 0 : 1 + scrub(depth - 1);
-}
-
-async function collectedUntil(condition: () => boolean): Promise<boolean> {
-  for (let round = 0; round < 300 && !condition(); round++) {
-    scrub();
-    if (globals.Bun !== undefined) globals.Bun.gc(true);
-    else globals.gc!();
-    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-  return condition();
-}
 
 const [stream, from] = UnixStream.pair();
 const [packets, fromPackets] = UnixSeqpacket.pair();

@@ -3,15 +3,10 @@
  * what did not otherwise. Argument: what to lose.
  */
 
-import { readdirSync, readlinkSync } from "node:fs";
 import process from "node:process";
 import { Fd, UnixDatagram, UnixSeqpacket, UnixStream } from "../../mod.ts";
-
-interface Globals {
-  Bun?: { gc(force: boolean): void };
-  gc?: () => void;
-}
-const globals = globalThis as Globals;
+import { countDescriptors } from "../support/descriptor_table.ts";
+import { collect, collectedUntil } from "../support/garbage.ts";
 
 const COUNT = 200;
 const data = new Uint8Array(1);
@@ -19,38 +14,13 @@ const [a, b] = UnixStream.pair();
 const file = Fd.memfd("lost");
 
 /** How many descriptors of the file are open. */
-function open(): number {
-  return readdirSync("/proc/self/fd").filter((number) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${number}`).startsWith("/memfd:lost");
-    } catch {
-      return false;
-    }
-  }).length;
-}
-
-/** Overwrites what calls have left on the stack: Bun's collector keeps what looks like a pointer there. */
-function scrub(depth = 200): number {
-  return depth === 0 ? 0 : 1 + scrub(depth - 1);
-}
-
-async function collect(): Promise<void> {
-  scrub();
-  if (globals.Bun !== undefined) globals.Bun.gc(true);
-  else globals.gc!();
-  // Finalizers run in a turn of their own, and on Deno after a pause.
-  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
-  await new Promise((resolve) => setTimeout(resolve, 2));
-}
+const open = () => countDescriptors(/^\/memfd:lost/);
 
 /** Collects until no more than so many are open. */
 async function closedBut(kept: number): Promise<string> {
   // What is left on a stack or in a register may keep a few.
-  for (let round = 0; open() > kept + 8; round++) {
-    if (round === 300) return `${open() - kept} are still open`;
-    await collect();
-  }
-  return "ok";
+  const closed = await collectedUntil(() => open() <= kept + 8);
+  return closed ? "ok" : `${open() - kept} are still open`;
 }
 
 const programs: Record<string, () => Promise<string>> = {
@@ -99,14 +69,7 @@ const programs: Record<string, () => Promise<string>> = {
 
   async "pidfds"() {
     b.passPidfd = true;
-    const pidfds = () =>
-      readdirSync("/proc/self/fd").filter((number) => {
-        try {
-          return readlinkSync(`/proc/self/fd/${number}`) === "anon_inode:[pidfd]";
-        } catch {
-          return false;
-        }
-      }).length;
+    const pidfds = () => countDescriptors(/^anon_inode:\[pidfd\]$/);
     await (async () => {
       for (let i = 0; i < COUNT; i++) {
         await a.sendMessage(data);

@@ -3,28 +3,19 @@
  * Prints "ok", or what is wrong. Argument: what to do.
  */
 
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import process from "node:process";
 import { Worker } from "node:worker_threads";
 import { brotliCompress } from "node:zlib";
 import { SharedMemory } from "../../shm.ts";
-
-interface Globals {
-  Bun?: { gc(force: boolean): void };
-  gc?: () => void;
-}
-const globals = globalThis as Globals;
-
-function collect(): void {
-  if (globals.Bun !== undefined) globals.Bun.gc(true);
-  else globals.gc!();
-}
+import { countDescriptors } from "../support/descriptor_table.ts";
+import { collectNow } from "../support/garbage.ts";
 
 const turn = () => new Promise((resolve) => setTimeout(resolve, 1));
 
 async function collectMuch(): Promise<void> {
   for (let times = 0; times < 20; times++) {
-    collect();
+    collectNow();
     await turn();
   }
 }
@@ -33,7 +24,7 @@ async function collectMuch(): Promise<void> {
 async function collectedUntil(condition: () => boolean): Promise<boolean> {
   for (let tries = 0; !condition(); tries++) {
     if (tries === 1000) return false;
-    collect();
+    collectNow();
     await turn();
   }
   return true;
@@ -42,14 +33,7 @@ async function collectedUntil(condition: () => boolean): Promise<boolean> {
 const lines = () => readFileSync("/proc/self/maps", "utf8").split("\n");
 /** How many mappings and descriptors lead to shared memory. */
 const mappings = () => lines().filter((line) => line.includes("/memfd:afunix ")).length;
-const descriptors = () =>
-  readdirSync("/proc/self/fd").filter((number) => {
-    try {
-      return readlinkSync(`/proc/self/fd/${number}`).startsWith("/memfd:afunix ");
-    } catch {
-      return false;
-    }
-  }).length;
+const descriptors = () => countDescriptors(/^\/memfd:afunix /);
 /** KiB of addresses in use. */
 const addresses = () =>
   Number(/^VmSize:\s+(\d+)/m.exec(readFileSync("/proc/self/status", "utf8"))![1]);
@@ -182,7 +166,7 @@ const programs: Record<string, () => Promise<string>> = {
     let done = false;
     const all = Promise.all(work).then(() => void (done = true));
     while (!done) {
-      collect();
+      collectNow();
       await turn();
     }
     await all;

@@ -32,6 +32,11 @@ function isRuntimes(target: string): boolean {
   return target === "anon_inode:[eventpoll]" || target.endsWith("/report.xml");
 }
 
+/** How many descriptors lead to something whose name fits. */
+export function countDescriptors(names: RegExp): number {
+  return [...descriptorTable().values()].filter((target) => names.test(target)).length;
+}
+
 /** What was opened, closed or replaced between two looks, one line each. */
 export function tableChanges(before: DescriptorTable, after: DescriptorTable): string[] {
   const changes: string[] = [];
