@@ -39,7 +39,7 @@ let construct: (connected: Connected) => UnixSeqpacket;
  *
  * An empty record is a record: {@linkcode UnixSeqpacket.receive} resolves with no bytes for it, and
  * with null at the end. The kernel's answer is the same for both; the difference is made by a
- * timestamp that is asked for with each record (SO_TIMESTAMPNS), so a program that turns this
+ * timestamp that is asked for with each record (SO_TIMESTAMP), so a program that turns this
  * option off by other means cannot tell them apart. MSG_EOR has no meaning on Linux: each message
  * is one record.
  *
@@ -68,7 +68,7 @@ export class UnixSeqpacket extends MessageSocket {
   private constructor({ descriptor, localAddr, remoteAddr }: Connected) {
     super(descriptor, localAddr);
     this.#remoteAddr = remoteAddr;
-    this.setOption(native().abi.linux!.SO_TIMESTAMPNS, 1, "marks of records");
+    this.setOption(native().abi.linux!.SO_TIMESTAMP, 1, "marks of records");
   }
 
   /**

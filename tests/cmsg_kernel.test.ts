@@ -179,7 +179,7 @@ function packed(rounds: Random, rig: Rig, sent: readonly number[]): Uint8Array {
 /** Asks the kernel for other things to put beside the descriptors, or not to. */
 function randomOptions(rounds: Random, fd: number): void {
   const { constants, linux } = native().abi;
-  for (const name of ["SO_PASSCRED", "SO_PASSPIDFD", "SO_TIMESTAMPNS"] as const) {
+  for (const name of ["SO_PASSCRED", "SO_PASSPIDFD", "SO_TIMESTAMP"] as const) {
     // An older kernel refuses one of these, and then there is one kind less.
     sockets.setsockopt(fd, constants.SOL_SOCKET, linux![name], rounds(2));
   }

@@ -24,16 +24,8 @@ const SOCKETS = ["STREAM", "SEQPACKET", "DGRAM"];
 
 export const limits: readonly Limit[] = [
   {
-    reason: "QEMU does not know SO_TIMESTAMPNS, on which record sockets depend",
-    symptom: /Cannot set the marks of records: ENOPROTOOPT/,
+    reason: "QEMU does not know SO_TIMESTAMPNS",
     tests: {
-      ancillary_ownership: [
-        "G155 UnixSeqpacket gets the descriptors of a process that was killed right after it sent them",
-      ],
-      // Their accept() and what else waits is left over when making a UnixSeqpacket fails.
-      authorize_from_within: ["(outside a test)"],
-      authorize_waiting: ["(outside a test)"],
-      seqpacket_listener: ["(outside a test)"],
       options: [
         "J202 SO_TIMESTAMPNS gives messages the time of their sending, and streams none",
         "J202 UnixDatagram receives as ever on a socket that has SO_TIMESTAMPNS",
