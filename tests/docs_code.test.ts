@@ -234,7 +234,7 @@ test("The programs of README.md and of the guides pass the type-checker", async 
     writeFileSync(join(directory, "package.json"), `{ "type": "module" }`);
     writeFileSync(join(directory, "tsconfig.json"), JSON.stringify(config));
     const tsc = join(ROOT, "node_modules", ".bin", "tsc");
-    const { code, stdout } = await run([tsc, "--pretty", "false", "-p", directory]);
-    assertEquals({ code, stdout }, { code: 0, stdout: "" });
+    const { code, stdout, stderr } = await run([tsc, "--pretty", "false", "-p", directory]);
+    assertEquals({ code, stdout, stderr }, { code: 0, stdout: "", stderr: "" });
   });
 });

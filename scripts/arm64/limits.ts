@@ -111,4 +111,14 @@ export const limits: readonly Limit[] = [
       ],
     },
   },
+  {
+    reason: "QEMU needs memory of its own in every process",
+    tests: {
+      demo: ["examples/demo/main.ts streams 256 MiB with no process needing as much memory"],
+    },
+  },
+  {
+    reason: "TypeScript's compiler is installed for the processor of the machine alone",
+    tests: { docs_code: ["The programs of README.md and of the guides pass the type-checker"] },
+  },
 ];
