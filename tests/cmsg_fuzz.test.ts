@@ -15,15 +15,12 @@ import {
   int32s,
   LINUX,
   MACOS,
-  pick,
   PIDFD,
   putLength,
-  type Random,
-  random,
   RIGHTS,
   SECURITY,
-  SEED,
 } from "./support/control_messages.ts";
+import { pick, type Random, random, SEED } from "./support/random.ts";
 
 const SHAPES = [LINUX, MACOS];
 

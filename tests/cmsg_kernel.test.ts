@@ -7,16 +7,8 @@ import { readdirSync, readlinkSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { cmsg, file, MessageBlock, native, sockets } from "../ffi/mod.ts";
-import {
-  controlBytes,
-  int32s,
-  LINUX,
-  pick,
-  type Random,
-  random,
-  RIGHTS,
-  SEED,
-} from "./support/control_messages.ts";
+import { controlBytes, int32s, LINUX, RIGHTS } from "./support/control_messages.ts";
+import { pick, type Random, random, SEED } from "./support/random.ts";
 import { bytes, openDescriptors } from "./support/mod.ts";
 import { succeed } from "./support/raw.ts";
 

@@ -6,6 +6,7 @@ import { sockaddr } from "../ffi/mod.ts";
 import { putField, takeField } from "../ffi/struct.ts";
 import { runC } from "./support/c_program.ts";
 import { bytes, unlessProgram } from "./support/mod.ts";
+import { generator } from "./support/random.ts";
 
 const {
   longestAbstractName,
@@ -29,18 +30,6 @@ function hex(data: Uint8Array): string {
 /** A copy that shows as text in a failure. */
 function shown(address: sockaddr.RawAddress): string {
   return address.kind === "unnamed" ? "unnamed" : `${address.kind} ${hex(address.bytes)}`;
-}
-
-/** Numbers below a bound that look random and are the same in every run. */
-function generator(seed: number): (bound: number) => number {
-  let state = seed;
-  return (bound) => {
-    // xorshift32
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) % bound;
-  };
 }
 
 /** What a kernel writes: a family, where there is one a length, and a path. */

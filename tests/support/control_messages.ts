@@ -4,7 +4,6 @@
  * @module
  */
 
-import process from "node:process";
 import { type Abi, abiFor } from "../../ffi/abi/mod.ts";
 
 /** How a system lays control messages out. */
@@ -97,26 +96,4 @@ export function int32s(...numbers: number[]): Uint8Array<ArrayBuffer> {
 /** The bytes as digits, for a comparison that shows them. */
 export function hex(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/** What all that looks random follows from: AFUNIX_SEED in the environment, or the same always. */
-export const SEED: number = Number(process.env["AFUNIX_SEED"] ?? 20_031) >>> 0;
-
-/** Whole numbers from 0 up to a bound, which is not among them. */
-export type Random = (bound: number) => number;
-
-/** Numbers that look random (mulberry32); each `stream` of one seed has its own. */
-export function random(stream: number): Random {
-  let state = (SEED + Math.imul(stream, 0x9e37_79b1)) | 0;
-  return (bound) => {
-    state = (state + 0x6d2b_79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % bound;
-  };
-}
-
-/** One of these. */
-export function pick<T>(random: Random, among: readonly T[]): T {
-  return among[random(among.length)]!;
 }
