@@ -4,6 +4,7 @@
  */
 
 import { native, refusal, sockaddr } from "../ffi/mod.ts";
+import { asBytes, isUint8Array } from "./validate.ts";
 
 /** A name in the file system. */
 export interface PathnameAddress {
@@ -61,7 +62,7 @@ const lenientDecoder = new TextDecoder("utf-8", { ignoreBOM: true });
  */
 export function abstract(name: string | Uint8Array): AbstractAddress {
   const bytes = typeof name === "string" ? encodeText(name) : name;
-  if (!(bytes instanceof Uint8Array)) {
+  if (!isUint8Array(bytes)) {
     throw new TypeError("Cannot use this as an abstract name: expected a string or Uint8Array");
   }
   if (bytes.length > 107) {
@@ -82,7 +83,7 @@ export function formatAddress(address: Address): string {
       return (address.path.startsWith("@") ? "./" : "") +
         escapeBytes(address.bytes ?? encoder.encode(address.path));
     case "abstract":
-      if (!(address.name instanceof Uint8Array)) break;
+      if (!isUint8Array(address.name)) break;
       return `@${escapeBytes(address.name)}`;
     case "unnamed":
       return "(unnamed)";
@@ -102,7 +103,7 @@ export function addressKey(address: Address): string {
       if (isPathname(address)) return `pathname ${latin1(pathBytes(address))}`;
       break;
     case "abstract":
-      if (address.name instanceof Uint8Array) return `abstract ${latin1(address.name)}`;
+      if (isUint8Array(address.name)) return `abstract ${latin1(address.name)}`;
       break;
     case "unnamed":
       return "unnamed";
@@ -112,7 +113,7 @@ export function addressKey(address: Address): string {
 
 function isPathname(address: PathnameAddress): boolean {
   return typeof address.path === "string" &&
-    (address.bytes === undefined || address.bytes instanceof Uint8Array);
+    (address.bytes === undefined || isUint8Array(address.bytes));
 }
 
 function notAnAddress(): TypeError {
@@ -130,7 +131,7 @@ function latin1(bytes: Uint8Array): string {
 
 /** A copy that shares nothing: a Buffer's own `slice` would. */
 function copyOf(bytes: Uint8Array, start = 0): Uint8Array {
-  return new Uint8Array(bytes.subarray(start));
+  return new Uint8Array(asBytes(bytes, "an address").subarray(start));
 }
 
 function escapeBytes(bytes: Uint8Array): string {
@@ -214,16 +215,16 @@ function readAddress(value: AddressLike): Address {
       ? { kind: "abstract", name: encodeText(value.slice(1)) }
       : pathnameAddress(encodeText(value));
   }
-  if (value instanceof Uint8Array) {
+  if (isUint8Array(value)) {
     return value[0] === 0 ? { kind: "abstract", name: copyOf(value, 1) } : pathnameAddress(value);
   }
   if (value instanceof URL) return pathnameAddress(urlPath(value));
   if (typeof value === "object" && value !== null) {
     if (value.kind === "pathname" && typeof value.path === "string") {
       if (value.bytes === undefined) return pathnameAddress(encodeText(value.path));
-      if (value.bytes instanceof Uint8Array) return pathnameAddress(value.bytes);
+      if (isUint8Array(value.bytes)) return pathnameAddress(value.bytes);
     }
-    if (value.kind === "abstract" && value.name instanceof Uint8Array) {
+    if (value.kind === "abstract" && isUint8Array(value.name)) {
       return { kind: "abstract", name: copyOf(value.name) };
     }
     if (value.kind === "unnamed") return { kind: "unnamed" };

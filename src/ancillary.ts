@@ -80,15 +80,15 @@ function checkDescriptors(
         `${cmsg.MOST_DESCRIPTORS}`,
     );
   }
-  for (const descriptor of descriptors) {
+  return Array.from(descriptors, (descriptor) => {
     const isObject = typeof descriptor === "object" && descriptor !== null;
     if (transfer && !(isObject && isOwner(descriptor))) {
       throw new TypeError("Cannot transfer this: expected an Fd or a socket, which own theirs");
     }
-    if (typeof descriptor === "number") checkFd(descriptor);
-    else openFdOf(descriptor, "Cannot send a descriptor", "sendmsg");
-  }
-  return [...descriptors];
+    if (typeof descriptor === "number") return checkFd(descriptor);
+    openFdOf(descriptor, "Cannot send a descriptor", "sendmsg");
+    return descriptor;
+  });
 }
 
 /**

@@ -10,7 +10,7 @@ import { messagesOver } from "./byte_streams.ts";
 import { Descriptor } from "./descriptor.ts";
 import { type AddressedWork, Destinations, sendBlocking } from "./destinations.ts";
 import type { Fd } from "./fd.ts";
-import { gathered, type Pieces } from "./gather.ts";
+import { gatheredMessage, type Pieces } from "./gather.ts";
 import { type Work, wouldBlock } from "./lane.ts";
 import { type Bound, createBound, type PathOptions } from "./listening.ts";
 import {
@@ -201,7 +201,7 @@ export class UnixDatagram extends MessageSocket {
    * it has ended its reading. EAGAIN with `dontWait`. EBADF: closed, also while this waited.
    */
   async sendTo(data: Pieces, to: AddressLike, options?: SendOptions): Promise<void> {
-    const view = gathered(data, "a message");
+    const view = gatheredMessage(data);
     const signal = checkSignal(options);
     this.assertOpen("send", "sendto");
     const work = this.#destinations.sending(this, this.descriptor, view, to);
@@ -217,7 +217,7 @@ export class UnixDatagram extends MessageSocket {
    * @throws {UnixSocketError} as `sendTo` does, and ETIMEDOUT
    */
   sendToSync(data: Pieces, to: AddressLike, options?: SyncOptions): void {
-    const view = gathered(data, "a message");
+    const view = gatheredMessage(data);
     const deadline = checkDeadline(options);
     this.assertOpen("send", "sendto");
     const work = this.#destinations.sending(this, this.descriptor, view, to);
@@ -232,7 +232,7 @@ export class UnixDatagram extends MessageSocket {
    */
   override async sendMessage(data: Pieces, options?: SendMessageToOptions): Promise<number> {
     if (options?.to === undefined) return await super.sendMessage(data, options);
-    const view = gathered(data, "a message");
+    const view = gatheredMessage(data);
     const signal = checkSignal(options);
     const work = this.#sendingMessageTo(view, options.to, new Outgoing(options));
     const result = this.#destinations.attempt(work);
@@ -249,7 +249,7 @@ export class UnixDatagram extends MessageSocket {
    */
   override sendMessageSync(data: Pieces, options?: SendMessageToSyncOptions): number {
     if (options?.to === undefined) return super.sendMessageSync(data, options);
-    const view = gathered(data, "a message");
+    const view = gatheredMessage(data);
     const deadline = checkDeadline(options);
     const work = this.#sendingMessageTo(view, options.to, new Outgoing(options));
     sendBlocking(work, deadline);

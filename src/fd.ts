@@ -67,12 +67,12 @@ export class Fd implements Disposable {
    * @throws {UnixSocketError} EBADF where nothing is open under this number
    */
   static adopt(fd: number): Fd {
-    checkFd(fd);
-    checked(file.prepareDescriptor(fd), {
-      action: `Cannot adopt descriptor ${fd}`,
+    const number = checkFd(fd);
+    checked(file.prepareDescriptor(number), {
+      action: `Cannot adopt descriptor ${number}`,
       syscall: "fcntl",
     });
-    return new Fd(fd, true);
+    return new Fd(number, true);
   }
 
   /**
@@ -117,9 +117,9 @@ export class Fd implements Disposable {
     initial = 0,
     options?: { semaphore?: boolean | undefined },
   ): Fd {
-    checkInteger(initial, "a count", 0, 0xffff_ffff);
+    const count = checkInteger(initial, "a count", 0, 0xffff_ffff);
     checkOptions(options);
-    const made = file.eventfd(initial, checkFlag(options?.semaphore, "semaphore"));
+    const made = file.eventfd(count, checkFlag(options?.semaphore, "semaphore"));
     return new Fd(checked(made, { action: "Cannot create an eventfd", syscall: "eventfd2" }));
   }
 
@@ -287,9 +287,9 @@ export class Fd implements Disposable {
    */
   preadSync(buffer: Bytes, at: number): number | null {
     const view = asBytes(buffer, "a buffer to read into");
-    checkInteger(at, "a position", 0, LAST_POSITION);
+    const position = checkInteger(at, "a position", 0, LAST_POSITION);
     const length = Math.min(view.byteLength, sockets.MOST_BYTES);
-    const count = this.#call("read", "pread", (fd) => file.pread(fd, view, length, at));
+    const count = this.#call("read", "pread", (fd) => file.pread(fd, view, length, position));
     return count === 0 && length > 0 ? null : count;
   }
 
@@ -310,9 +310,9 @@ export class Fd implements Disposable {
    */
   pwriteSync(data: Bytes, at: number): number {
     const view = asBytes(data, "data to write");
-    checkInteger(at, "a position", 0, LAST_POSITION);
+    const position = checkInteger(at, "a position", 0, LAST_POSITION);
     const length = Math.min(view.byteLength, sockets.MOST_BYTES);
-    return this.#call("write", "pwrite", (fd) => file.pwrite(fd, view, length, at));
+    return this.#call("write", "pwrite", (fd) => file.pwrite(fd, view, length, position));
   }
 
   /** {@linkcode pwriteSync}, whose work is done before this returns. */
@@ -331,10 +331,10 @@ export class Fd implements Disposable {
    * @throws {UnixSocketError} EBADF, ESPIPE: it has no positions, EINVAL: before the beginning
    */
   seek(offset: number, from: "start" | "current" | "end" = "start"): number {
-    checkInteger(offset, "an offset", -LAST_POSITION, LAST_POSITION);
+    const by = checkInteger(offset, "an offset", -LAST_POSITION, LAST_POSITION);
     checkWord(from, "a base of an offset", ["start", "current", "end"]);
     const whence = { start: 0, current: 1, end: 2 }[from];
-    return this.#call("seek", "lseek", (fd) => file.seek(fd, offset, whence));
+    return this.#call("seek", "lseek", (fd) => file.seek(fd, by, whence));
   }
 
   /**
@@ -344,8 +344,8 @@ export class Fd implements Disposable {
    * sealed
    */
   truncate(length: number): void {
-    checkInteger(length, "a length", 0, LAST_POSITION);
-    this.#call("truncate", "ftruncate", (fd) => file.truncate(fd, length));
+    const bytes = checkInteger(length, "a length", 0, LAST_POSITION);
+    this.#call("truncate", "ftruncate", (fd) => file.truncate(fd, bytes));
   }
 
   /**

@@ -5,7 +5,7 @@
 
 import { checked, file, native, refusal } from "../ffi/mod.ts";
 import { formatAddress, pathBytes, pathnameAddress, quote } from "./address.ts";
-import { checkInteger, checkOptions, checkWord, ifAbsent } from "./validate.ts";
+import { checkInteger, checkOptions, checkWord, ifAbsent, isUint8Array } from "./validate.ts";
 
 /** How to open a file. */
 export type OpenMode = "read" | "write" | "read-write" | "append";
@@ -21,13 +21,17 @@ export function openFile(
   mode: OpenMode | number,
   options: OpenOptions | undefined,
 ): number {
-  if (typeof path !== "string" && !(path instanceof Uint8Array)) {
+  if (typeof path !== "string" && !isUint8Array(path)) {
     throw new TypeError("Cannot use this as a path: expected a string or Uint8Array");
   }
   const flags = flagsOf(mode);
   checkOptions(options);
-  const permissions = ifAbsent(options?.permissions, 0o666);
-  checkInteger(permissions, "permissions", 0, 0o7777);
+  const permissions = checkInteger(
+    ifAbsent(options?.permissions, 0o666),
+    "permissions",
+    0,
+    0o7777,
+  );
   const address = pathnameAddress(
     typeof path === "string" ? pathBytes({ kind: "pathname", path }) : path,
   );
@@ -42,11 +46,13 @@ export function openFile(
 
 /** The flags of open(2), to which O_NONBLOCK is added: no opening waits for a peer. */
 function flagsOf(mode: OpenMode | number): number {
-  if (typeof mode === "number") checkInteger(mode, "flags of open(2)", 0, 0x7fff_ffff);
-  else checkWord(mode, "a mode of opening", ["read", "write", "read-write", "append"]);
   const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_APPEND, O_NONBLOCK } =
     native().abi.constants;
-  const flags = typeof mode === "number" ? mode : {
+  if (typeof mode === "number") {
+    return checkInteger(mode, "flags of open(2)", 0, 0x7fff_ffff) | O_NONBLOCK;
+  }
+  checkWord(mode, "a mode of opening", ["read", "write", "read-write", "append"]);
+  const flags = {
     "read": O_RDONLY,
     "write": O_WRONLY | O_CREAT | O_TRUNC,
     "read-write": O_RDWR | O_CREAT,

@@ -3,6 +3,7 @@
  * @module
  */
 
+import { refusal, sockets } from "../ffi/mod.ts";
 import type { Bytes } from "./transfer.ts";
 import { asBytes } from "./validate.ts";
 
@@ -16,6 +17,14 @@ const LARGE = 32 * 1024;
 export function gathered(data: Pieces, what: string): Uint8Array {
   if (!Array.isArray(data)) return asBytes(data, what);
   return joined(viewsOf(data, what));
+}
+
+/** All of one message, to be sent whole. No call of libc counts as far as an array can be long. */
+export function gatheredMessage(data: Pieces): Uint8Array {
+  const view = gathered(data, "a message");
+  if (view.byteLength <= sockets.MOST_BYTES) return view;
+  const detail = `it has ${view.byteLength} bytes`;
+  throw refusal("EMSGSIZE", { action: "Cannot send a message", syscall: "send", detail });
 }
 
 /** A part of what is to be written, and how long it was when that was asked for. */

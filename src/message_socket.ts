@@ -8,7 +8,7 @@ import type { Address } from "./address.ts";
 import { type AncillaryOptions, Outgoing } from "./ancillary.ts";
 import { batchesOf, type BatchResult, ReceiveBatch, SendBatch } from "./batch.ts";
 import type { Descriptor } from "./descriptor.ts";
-import { gathered, type Pieces } from "./gather.ts";
+import { gatheredMessage, type Pieces } from "./gather.ts";
 import { type Work, wouldBlock, YIELD } from "./lane.ts";
 import { checkSize, type Message, receiveOne } from "./messages.ts";
 import {
@@ -81,7 +81,7 @@ export abstract class MessageSocket extends Socket {
   send(data: Pieces, options?: SendOptions): Promise<void> {
     // Not async, which would allocate a frame and one more promise.
     try {
-      const view = gathered(data, "a message");
+      const view = gatheredMessage(data);
       const signal = checkSignal(options);
       this.assertOpen("send", "send");
       const work = sending(this, this.descriptor, view);
@@ -97,7 +97,7 @@ export abstract class MessageSocket extends Socket {
    * @throws {UnixSocketError} as `send` does, and ETIMEDOUT
    */
   sendSync(data: Pieces, options?: SyncOptions): void {
-    const view = gathered(data, "a message");
+    const view = gatheredMessage(data);
     const deadline = checkDeadline(options);
     this.assertOpen("send", "send");
     this.descriptor.writing.runSync(sending(this, this.descriptor, view), deadline);
@@ -118,7 +118,7 @@ export abstract class MessageSocket extends Socket {
    * under way, unread. EMFILE: no duplicate could be made.
    */
   async sendMessage(data: Pieces, options?: SendMessageOptions): Promise<number> {
-    const view = gathered(data, "a message");
+    const view = gatheredMessage(data);
     const signal = checkSignal(options);
     const work = this.#sendingMessage(view, new Outgoing(options));
     await (options?.dontWait ? this.#once(work) : this.descriptor.writing.run(work, signal));
@@ -131,7 +131,7 @@ export abstract class MessageSocket extends Socket {
    * @throws {UnixSocketError} as `sendMessage` does, and ETIMEDOUT
    */
   sendMessageSync(data: Pieces, options?: SendMessageSyncOptions): number {
-    const view = gathered(data, "a message");
+    const view = gatheredMessage(data);
     const deadline = checkDeadline(options);
     const work = this.#sendingMessage(view, new Outgoing(options));
     this.descriptor.writing.runSync(work, deadline);

@@ -75,7 +75,8 @@ export function receivingInto(
   work.owner = owner;
   work.descriptor = descriptor;
   work.view = view;
-  work.expected = view.byteLength;
+  // No message is as long as more than that.
+  work.expected = Math.min(view.byteLength, sockets.MOST_BYTES);
   return work;
 }
 

@@ -128,8 +128,8 @@ export abstract class Socket implements Disposable {
     return value[0]!;
   }
   set peekOffset(bytes: number) {
-    checkInteger(bytes, "a peek offset", -1, 0x7fff_ffff);
-    this.setOption(native().abi.linux!.SO_PEEK_OFF, bytes, "peek offset");
+    const offset = checkInteger(bytes, "a peek offset", -1, 0x7fff_ffff);
+    this.setOption(native().abi.linux!.SO_PEEK_OFF, offset, "peek offset");
   }
 
   /**

@@ -28,14 +28,17 @@ function nameOf(value: unknown): string {
   return value.constructor?.name ?? "object";
 }
 
-/** A view of the memory of `value`, for data that is only read. */
+/**
+ * A view of the memory of `value`, for data that is only read. It is a plain one: `subarray` of a class
+ * derived from Uint8Array calls that class's constructor, which may make anything.
+ */
 export function asBytes(value: unknown, what: string): Uint8Array {
   if (ArrayBuffer.isView(value)) {
     if (!isDetached(value.buffer)) {
-      if (value instanceof Uint8Array) return value;
+      if (Object.getPrototypeOf(value) === Uint8Array.prototype) return value as Uint8Array;
       return new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
     }
-  } else if (value instanceof ArrayBuffer && !isDetached(value)) {
+  } else if (isArrayBuffer(value) && !isDetached(value)) {
     return new Uint8Array(value);
   }
   throw new TypeError(
@@ -44,6 +47,24 @@ export function asBytes(value: unknown, what: string): Uint8Array {
     } as ${what}: expected a typed array, DataView or ArrayBuffer that ` +
       "is not detached",
   );
+}
+
+const byteLength = Object.getOwnPropertyDescriptor(ArrayBuffer.prototype, "byteLength")!.get!;
+
+/** Whether it is one, perhaps of another realm. */
+function isArrayBuffer(value: unknown): value is ArrayBuffer {
+  try {
+    byteLength.call(value);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether it is a Uint8Array, perhaps of another realm. */
+export function isUint8Array(value: unknown): value is Uint8Array {
+  return ArrayBuffer.isView(value) &&
+    (value as { [Symbol.toStringTag]?: unknown })[Symbol.toStringTag] === "Uint8Array";
 }
 
 function isDetached(buffer: ArrayBufferLike): boolean {
@@ -82,7 +103,7 @@ export function checkOptions(options: unknown): void {
   throw new TypeError(`Cannot use ${nameOf(options)} as options: expected an object`);
 }
 
-/** An integer between two bounds, both allowed. */
+/** An integer between two bounds, both allowed; 0 for −0, which no libc call takes. */
 export function checkInteger(value: unknown, what: string, least: number, most: number): number {
   if (typeof value !== "number") {
     throw new TypeError(`Cannot use ${nameOf(value)} as ${what}: expected a number`);
@@ -92,7 +113,7 @@ export function checkInteger(value: unknown, what: string, least: number, most: 
       `Cannot use ${value} as ${what}: expected an integer from ${least} to ${most}`,
     );
   }
-  return value;
+  return value + 0;
 }
 
 /** True or false; false where it is absent. */
