@@ -8,6 +8,8 @@ interface Globals {
     on?(event: "exit" | "beforeExit", listener: () => void): unknown;
     exitCode?: number | string | null | undefined;
   };
+  Deno?: object;
+  addEventListener?(event: "unload", listener: () => void): void;
 }
 
 /**
@@ -16,6 +18,16 @@ interface Globals {
  */
 export function onExit(callback: () => void): void {
   (globalThis as Globals).process?.on?.("exit", callback);
+}
+
+/**
+ * The same, also at `Deno.exit`, of which no listener of `process` hears; perhaps twice, and before
+ * listeners of `process`, in which a program may go on to close what it has.
+ */
+export function onEnding(callback: () => void): void {
+  onExit(callback);
+  const { Deno, addEventListener } = globalThis as Globals;
+  if (Deno !== undefined) addEventListener?.("unload", callback);
 }
 
 /** Calls back when the process ends by itself, as nothing is left to do; perhaps more than once. */

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { file, FOR_READING, FOR_WRITING, native, onExit, type sockets } from "../ffi/mod.ts";
+import { file, FOR_READING, FOR_WRITING, native, onEnding, type sockets } from "../ffi/mod.ts";
 import { Lane, type LaneHost } from "./lane.ts";
 import { noteGone, noteLost, noteOwner } from "./leaks.ts";
 import { reactor, type Registrant } from "./reactor.ts";
@@ -135,7 +135,7 @@ function rememberForExit(descriptor: Descriptor): void {
   leftBehind.add(descriptor);
   if (hooked) return;
   hooked = true;
-  onExit(() => {
+  onEnding(() => {
     for (const left of leftBehind) left.finish();
   });
 }

@@ -49,8 +49,9 @@ export interface PathOptions {
   stale?: "replace" | "fail" | undefined;
   /**
    * Whether closing removes the path, provided it is still the file that this socket made; true
-   * without it. The end of the process, also by `process.exit`, removes it as well; a signal that
-   * kills the process does not, and the next server finds a stale path.
+   * without it. The end of the process, also by `process.exit` or `Deno.exit`, removes it as well; a
+   * signal that kills the process does not, nor an uncaught error on Deno, and the next server finds a
+   * stale path.
    */
   unlinkOnClose?: boolean | undefined;
 }

@@ -14,7 +14,7 @@ import {
   createPoller,
   errnoNumber,
   native,
-  onExit,
+  onEnding,
   type Poller,
   type UnixSocketError,
   type Watcher,
@@ -295,6 +295,6 @@ export function reactor(): Reactor {
 
 function newReactor(): Reactor {
   const made = new Reactor();
-  if (native().runtime.isWorker()) onExit(() => made.close());
+  if (native().runtime.isWorker()) onEnding(() => made.close());
   return made;
 }

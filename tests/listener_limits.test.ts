@@ -283,11 +283,11 @@ for (const what of ["open", "unref, loop", "loop, unref"]) {
   });
 }
 
-test("C82 UnixListener's path is removed when the process ends by itself", async () => {
-  for (const what of ["open", "unref, loop"]) {
+test("C82 UnixListener's path is removed when the process ends by itself, and when it exits", async () => {
+  for (const what of ["open", "unref, loop", "exit", "exit of the runtime"]) {
     await withTempSocketPath(async (path) => {
       const { code } = await run(programCommand("listener_life", [what, path]));
-      assertEquals(code, 0);
+      assertEquals(code, what.startsWith("exit") ? 3 : 0);
       assertEquals(existsSync(path), false, what);
     });
   }

@@ -29,6 +29,10 @@ const lives: Record<string, () => unknown> = {
     process.stdin.on("end", () => {}).resume();
   },
   "exit": () => process.exit(3),
+  "exit of the runtime"() {
+    (globalThis as { Deno?: { exit(code: number): never } }).Deno?.exit(3);
+    process.exit(3);
+  },
   "unref, loop at the limit"() {
     listener.unref();
     // The loop meets EMFILE with the parent's connection, which comes before the last word.

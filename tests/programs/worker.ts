@@ -9,7 +9,16 @@ import { refuse, type Refused } from "../support/refuse.ts";
 import { UnixListener, UnixStream } from "../../mod.ts";
 
 export interface Job {
-  what: "echo" | "wait" | "serve" | "idle" | "end" | "exit" | "end waiting" | "end closing";
+  what:
+    | "echo"
+    | "wait"
+    | "serve"
+    | "idle"
+    | "end"
+    | "exit"
+    | "end waiting"
+    | "end closing"
+    | "exit of the runtime";
   path: string;
   /** What the kernel is to refuse, so that another way to wait is taken. */
   way?: string;
@@ -110,7 +119,10 @@ async function end(what: Job["what"]): Promise<void> {
   }
   a.close();
   b.close();
-  if (what === "exit") process.exit(0);
+  if (what === "exit of the runtime") {
+    (globalThis as { Deno?: { exit(code: number): never } }).Deno?.exit(0);
+  }
+  if (what.startsWith("exit")) process.exit(0);
 }
 
 async function work({ what, path, way }: Job): Promise<void> {
@@ -119,7 +131,7 @@ async function work({ what, path, way }: Job): Promise<void> {
     if (what === "echo") await echo(path);
     if (what === "wait") await wait(path);
     if (what === "serve") serve(path);
-    if (what.startsWith("end") || what === "exit") return await end(what);
+    if (what.startsWith("end") || what.startsWith("exit")) return await end(what);
     if (what === "idle") kept.push(UnixListener.listen(path), UnixStream.connectSync(path));
     // After a turn, so that the runtime has begun to wait.
     setTimeout(() => answer(what === "echo" ? "done" : "ready"), 1);
