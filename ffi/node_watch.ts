@@ -5,6 +5,7 @@
 
 import type { Abi } from "./abi/mod.ts";
 import { newPipeHandle, noDescriptor } from "./adoption.ts";
+import { setImmediate, setTimeout } from "./timers.ts";
 import { UnixSocketError } from "./errors.ts";
 import type { Watcher } from "./runtime.ts";
 import type { Libc } from "./symbols.ts";

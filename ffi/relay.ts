@@ -52,11 +52,13 @@ export function watchByRelay(
   }
   let fire = () => {};
   handle.onread = () => fire();
-  const relay = handle.readStart() === 0 ? make({ runtime, libc, abi, from, into }) : null;
-  if (relay === null) {
-    handle.close();
-    return null;
+  let relay: Relay | null = null;
+  try {
+    if (handle.readStart() === 0) relay = make({ runtime, libc, abi, from, into });
+  } finally {
+    if (relay === null) handle.close();
   }
+  if (relay === null) return null;
   const watcher = watcherOf(relay, handle);
   fire = () => watcher.fire(onReadable);
   return watcher;

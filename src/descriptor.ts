@@ -67,6 +67,11 @@ export class Descriptor implements LaneHost, Registrant {
     action?.();
   }
 
+  fail(error: unknown): void {
+    this.#reading?.rejectAll(() => error);
+    this.#writing?.rejectAll(() => error);
+  }
+
   enroll(direction: sockets.Direction): void {
     const wanted = this.#interest | (direction === "readable" ? FOR_READING : FOR_WRITING);
     if (wanted === this.#interest) return;

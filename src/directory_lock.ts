@@ -4,7 +4,7 @@
  * @module
  */
 
-import { errnoNumber, file, native, sockets } from "../ffi/mod.ts";
+import { errnoNumber, file, native, now, sockets } from "../ffi/mod.ts";
 
 /**
  * Runs `body` under the lock, with a descriptor of the directory: whoever renames it meanwhile, or puts
@@ -22,11 +22,11 @@ export function withDirectoryLock<T>(
   const fd = file.open(directory, O_RDONLY | O_DIRECTORY, 0);
   if (fd < 0) return fd;
   try {
-    const deadline = performance.now() + patience;
+    const deadline = now() + patience;
     for (;;) {
       const result = file.flock(fd, "lock");
       if (result === 0) return body(fd);
-      if (result !== -errnoNumber("EAGAIN") || performance.now() > deadline) return result;
+      if (result !== -errnoNumber("EAGAIN") || now() > deadline) return result;
       sockets.sleepBlocking(1);
     }
   } finally {

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { errnoNumber, sockets, UnixSocketError } from "../ffi/mod.ts";
+import { errnoNumber, now, sockets, UnixSocketError } from "../ffi/mod.ts";
 import { blockingPoll } from "./busy_poll.ts";
 import { FreeList } from "./free_list.ts";
 import { isShortage, nextTurn, reactor, spend } from "./reactor.ts";
@@ -40,9 +40,6 @@ export interface LaneHost {
 
 /** How many operations one turn finishes for one lane, so that a busy one starves no other. */
 const MOST_PER_TURN = 32;
-
-// Taken once: a program that tests with a clock of its own does not stop the sockets.
-const now = performance.now.bind(performance);
 
 /** A place in the line. */
 class Waiter {
@@ -171,13 +168,18 @@ export class Lane {
   /** Ends all that waits, because the descriptor closes. */
   evict(detail: string): void {
     const closed = -errnoNumber("EBADF");
+    this.rejectAll((work) => work.fail(closed, detail));
+  }
+
+  /** Rejects everything that waits, for a reason that each has of its own. */
+  rejectAll(reasonOf: (work: Work<unknown>) => unknown): void {
     let waiter = this.#first;
     while (waiter !== null) {
       const { next } = waiter;
       if (waiter !== this.#attempting) {
         const { work, reject } = waiter;
         this.#remove(waiter);
-        reject(work!.fail(closed, detail));
+        reject(reasonOf(work!));
       }
       waiter = next;
     }

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { sockets } from "../ffi/mod.ts";
+import { clearTimeout, now, setTimeout, sockets } from "../ffi/mod.ts";
 
 /** The pauses, in milliseconds: doubled from the first to the last. */
 const FIRST_PAUSE = 1;
@@ -37,7 +37,7 @@ export class Backoff {
    * False where nothing is left.
    */
   block(deadline: number): boolean {
-    const left = deadline - performance.now();
+    const left = deadline - now();
     if (left <= 0) return false;
     sockets.sleepBlocking(Math.min(this.next(), Math.ceil(left)));
     return true;

@@ -14,8 +14,12 @@ import {
   createPoller,
   errnoNumber,
   native,
+  now,
   onEnding,
   type Poller,
+  queueMicrotask,
+  setImmediate,
+  setTimeout,
   type UnixSocketError,
   type Watcher,
 } from "../ffi/mod.ts";
@@ -25,6 +29,8 @@ import type { Lane } from "./lane.ts";
 /** What is told about the events of one descriptor. */
 export interface Registrant {
   ready(readable: boolean, writable: boolean): void;
+  /** Nothing will ever tell when it is ready: what waits is to be told that. */
+  fail(error: unknown): void;
 }
 
 /**
@@ -79,10 +85,6 @@ export function nextTurn(): Promise<void> {
     })
   );
 }
-
-// Taken once: a program that tests with a clock of its own does not stop the sockets.
-const { setImmediate, setTimeout } = globalThis;
-const now = performance.now.bind(performance);
 
 const nothing = (): void => {};
 
@@ -228,8 +230,11 @@ class Reactor {
     try {
       watcher = this.prepare();
     } catch (error) {
-      if (!isShortage(error)) throw error;
-      return this.#lookLater();
+      if (isShortage(error)) return this.#lookLater();
+      // Of a permission that was taken back, for instance.
+      this.#armed = false;
+      for (const registrant of [...this.#registrants.values()]) registrant.fail(error);
+      return;
     }
     this.#armWatcher(watcher);
   };

@@ -3,6 +3,7 @@
  * @module
  */
 
+import { now } from "../ffi/mod.ts";
 import { type AncillaryOptions, Outgoing } from "./ancillary.ts";
 import { Fd } from "./fd.ts";
 import type { EnvironmentOptions } from "./systemd_environment.ts";
@@ -154,7 +155,7 @@ export function notifyBarrierSync(options?: BarrierSyncOptions): boolean {
   if (address === null) return false;
   const left = () => {
     if (deadline === Infinity) return undefined;
-    return Math.max(0, deadline - performance.now());
+    return Math.max(0, deadline - now());
   };
   const [reader, writer] = Fd.pipe();
   try {

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { now } from "../ffi/mod.ts";
+
 /** Options of everything that can wait without blocking. */
 export interface AsyncOptions {
   /**
@@ -83,7 +85,7 @@ export function checkSignal(options: AsyncOptions | undefined): AbortSignal | un
   return signal;
 }
 
-/** When a blocking call has to give up, on the clock of `performance.now()`. */
+/** When a blocking call has to give up, as `now()` counts. */
 export function checkDeadline(options: SyncOptions | undefined): number {
   checkOptions(options);
   const timeout = options?.timeout;
@@ -94,7 +96,7 @@ export function checkDeadline(options: SyncOptions | undefined): number {
   if (!(timeout >= 0)) {
     throw new RangeError(`Cannot use ${timeout} as timeout: expected 0 or more milliseconds`);
   }
-  return performance.now() + timeout;
+  return now() + timeout;
 }
 
 /** An options argument is an object or absent. */
