@@ -4,6 +4,7 @@
  */
 
 import { refusal } from "./call.ts";
+import { runtimeName } from "./runtime_name.ts";
 
 interface Globals {
   Deno?: {
@@ -14,9 +15,9 @@ interface Globals {
 
 /** Whether this process may read, set and delete a variable. */
 function mayUse(variable: string): boolean {
-  const { Deno: deno } = globalThis as Globals;
-  return deno === undefined ||
-    deno.permissions.querySync({ name: "env", variable }).state === "granted";
+  if (runtimeName() !== "deno") return true;
+  const { permissions } = (globalThis as Globals).Deno!;
+  return permissions.querySync({ name: "env", variable }).state === "granted";
 }
 
 function environment(): Record<string, string | undefined> {

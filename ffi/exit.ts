@@ -3,12 +3,13 @@
  * @module
  */
 
+import { runtimeName } from "./runtime_name.ts";
+
 interface Globals {
   process?: {
     on?(event: "exit" | "beforeExit", listener: () => void): unknown;
     exitCode?: number | string | null | undefined;
   };
-  Deno?: object;
   addEventListener?(event: "unload", listener: () => void): void;
 }
 
@@ -26,8 +27,7 @@ export function onExit(callback: () => void): void {
  */
 export function onEnding(callback: () => void): void {
   onExit(callback);
-  const { Deno, addEventListener } = globalThis as Globals;
-  if (Deno !== undefined) addEventListener?.("unload", callback);
+  if (runtimeName() === "deno") (globalThis as Globals).addEventListener?.("unload", callback);
 }
 
 /** Calls back when the process ends by itself, as nothing is left to do; perhaps more than once. */

@@ -11,6 +11,7 @@ import { denoRuntime } from "./deno.ts";
 import { UnixSocketError } from "./errors.ts";
 import { nodeRuntime } from "./node.ts";
 import type { Runtime } from "./runtime.ts";
+import { runtimeName } from "./runtime_name.ts";
 import { statxBy } from "./statx.ts";
 import type { Libc } from "./symbols.ts";
 
@@ -25,12 +26,11 @@ export interface Native {
   readonly debugging: Debugging | null;
 }
 
-/** What each of the three runtimes calls itself, in the order of asking: two imitate the third. */
 interface Globals {
-  Deno?: unknown;
-  Bun?: unknown;
   process?: { platform: string; arch: string };
 }
+
+const runtimes = { deno: denoRuntime, bun: bunRuntime, node: nodeRuntime };
 
 let loaded: Native | undefined;
 
@@ -59,12 +59,7 @@ function load(globals: Globals): Native {
       detail: "Linux on x86_64 and aarch64 is supported",
     });
   }
-  const runtime = globals.Deno !== undefined
-    ? denoRuntime()
-    : globals.Bun !== undefined
-    ? bunRuntime()
-    : nodeRuntime();
-  return nativeOf(runtime, abi);
+  return nativeOf(runtimes[runtimeName()](), abi);
 }
 
 /** What a runtime and a target make. */

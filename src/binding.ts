@@ -206,7 +206,7 @@ function replaceStale(
         if (finding.is === "unknown") {
           return { result: finding.negated, detail: UNSEEN, syscall: finding.syscall };
         }
-        if (finding.is === "served") return { result: inUse, detail: "another process serves it" };
+        if (finding.is === "served") return { result: inUse, detail: "somebody serves it" };
         const again = file.status(pinned);
         if (typeof again === "number" || again.identity !== status.identity) continue;
         const removed = file.unlink(pinned);

@@ -48,8 +48,12 @@ export function readableOver(
     return read(new Uint8Array(buffer as ArrayBuffer, byteOffset, byteLength));
   };
   const end = (controller: ReadableByteStreamController) => {
-    controller.close();
-    finished();
+    try {
+      // Throws where a part of an element of the reader's has come.
+      controller.close();
+    } finally {
+      finished();
+    }
   };
   return new ReadableStream({
     type: "bytes",

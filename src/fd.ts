@@ -205,7 +205,9 @@ export class Fd implements Disposable {
    * Writes as much as fits now, and waits while nothing does (write(2)).
    *
    * @returns the number of bytes taken, perhaps fewer than there are
-   * @throws {UnixSocketError} EPIPE, EBADF once closed or not open for writing, ENOSPC, …
+   * @throws {UnixSocketError} EPIPE: nobody reads the pipe (every runtime ignores SIGPIPE; a program that
+   * gives it back its default effect, as removing the last listener of it does, is ended instead). EBADF
+   * once closed or not open for writing, ENOSPC, …
    */
   write(data: Bytes, options?: AsyncOptions): Promise<number> {
     return this.#ready().write(data, options);

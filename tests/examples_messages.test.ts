@@ -154,7 +154,7 @@ test("examples/datagram_server.ts takes over the path of a killed one, and none 
       const second = await runExample(RUNTIME, "datagram_server", [path]);
       assertOneLineError(
         second,
-        `Cannot bind to "${path}": EADDRINUSE (another process serves it)`,
+        `Cannot bind to "${path}": EADDRINUSE (somebody serves it)`,
       );
       sendSignal(killed, "SIGKILL");
       await killed.finished;

@@ -177,7 +177,7 @@ test("examples/echo_server.ts does not take the path of one that runs, but of on
     const path = join(directory, `${basename(directory)}.sock`);
     await using first = await startServer("echo_server", path);
     const second = await runExample(RUNTIME, "echo_server", [path]);
-    const expected = `Cannot bind to "${path}": EADDRINUSE (another process serves it)`;
+    const expected = `Cannot bind to "${path}": EADDRINUSE (somebody serves it)`;
     assertOneLineError(second, expected);
     first.kill("SIGKILL");
     await first.finished;

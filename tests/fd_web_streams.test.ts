@@ -118,3 +118,14 @@ test("Fd.readable closes the descriptor when a read fails", async () => {
     directory.close();
   }
 });
+
+test("Fd.readable closes its descriptor at an end within an element of a BYOB reader", async () => {
+  const [reader, writer] = Fd.pipe();
+  writer.writeSync(bytes("abc"));
+  writer.close();
+  const byob = reader.readable.getReader({ mode: "byob" });
+  assertEquals((await byob.read(new Uint16Array(4))).value!.length, 1);
+  await assertRejects(() => byob.read(new Uint16Array(4)), TypeError);
+  await settled();
+  assert(reader.closed);
+});

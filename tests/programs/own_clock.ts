@@ -7,6 +7,9 @@ import process from "node:process";
 import { abstract, UnixDatagram, UnixListener, UnixSocketError, UnixStream } from "../../mod.ts";
 
 const never = () => 0;
+// An imitation of another runtime, as packages bring it that were written for that.
+const other = "Deno" in globalThis ? "Bun" : "Deno";
+Object.assign(globalThis, { [other]: { version: "0" } });
 Object.assign(globalThis, {
   setTimeout: never,
   setInterval: never,
