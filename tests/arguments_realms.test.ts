@@ -8,7 +8,14 @@ import process from "node:process";
 import { test } from "node:test";
 import { Buffer } from "node:buffer";
 import vm from "node:vm";
-import { abstract, Fd, UnixDatagram, UnixListener, UnixSeqpacket, type UnixStream } from "../mod.ts";
+import {
+  abstract,
+  Fd,
+  UnixDatagram,
+  UnixListener,
+  UnixSeqpacket,
+  type UnixStream,
+} from "../mod.ts";
 import { parseAddress } from "../src/address.ts";
 import { assertFails, bytes, withSocketPair, withTempSocketPath } from "./support/mod.ts";
 

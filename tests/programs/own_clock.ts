@@ -4,7 +4,13 @@
  */
 
 import process from "node:process";
-import { abstract, UnixDatagram, UnixListener, UnixSocketError, UnixStream } from "../../mod.ts";
+import {
+  abstract,
+  UnixDatagram,
+  UnixListener,
+  type UnixSocketError,
+  UnixStream,
+} from "../../mod.ts";
 
 const never = () => 0;
 // An imitation of another runtime, as packages bring it that were written for that.
