@@ -21,6 +21,7 @@ export interface Limit {
 }
 
 const SOCKETS = ["STREAM", "SEQPACKET", "DGRAM"];
+const KINDS = ["UnixStream", "UnixDatagram", "UnixSeqpacket"];
 
 export const limits: readonly Limit[] = [
   {
@@ -49,9 +50,24 @@ export const limits: readonly Limit[] = [
       "QEMU gives the kernel more room for control messages than the program has, does not say " +
       "what it cuts off then, and leaves the descriptors in it open",
     tests: {
-      ancillary_limits: ["UnixStream", "UnixDatagram"].map((kind) =>
-        `G137 ${kind}: room of CMSG_SPACE for n descriptors takes n, and CMSG_LEN for one takes one`
-      ),
+      ancillary_batch: ["UnixSeqpacket: a batch without maxFds lets no descriptor in"],
+      ancillary_limits: [
+        ...KINDS.map((kind) =>
+          `G137 ${kind}: room of CMSG_SPACE for n descriptors takes n, and CMSG_LEN for one takes one`
+        ),
+        // What gives room for a timestamp alone lets descriptors in here.
+        "G149 UnixSeqpacket: peeks at a message install no descriptor, and receiveMessage() gets them after that",
+        ...["receive", "receiveSync", "receiveMany", "receiveManySync"].map((name) =>
+          `G140 UnixSeqpacket ${name}() closes the descriptors that come with what it gets`
+        ),
+      ],
+      descriptor_storms: [
+        "G140 a storm of descriptors through a seqpacket pair whose receiver takes half of the messages without them leaves none open",
+        ...["deno", "bun", "node"].flatMap((other) => [
+          `G155 a process under ${other} that is killed amid storms of descriptors leaves none open here`,
+          `G161 storms of descriptors to and from a process under ${other} bring just what was sent, and leave none open on either side`,
+        ]),
+      ],
       cmsg_kernel: [
         ...SOCKETS.map((type) =>
           "parseControl() reports every descriptor that the kernel installs, in 1200 messages " +
@@ -79,9 +95,10 @@ export const limits: readonly Limit[] = [
   {
     reason: "in a user namespace of their own, the tests may not claim the pid of another process",
     tests: {
-      credentials_claims: ["UnixStream", "UnixDatagram"].map((kind) =>
-        `H170 ${kind}: the pid of no process is ESRCH, and nothing is sent`
-      ),
+      credentials_claims: [
+        ...KINDS.map((kind) => `H170 ${kind}: the pid of no process is ESRCH, and nothing is sent`),
+        "H170 root may claim any ids, and the pid of any process that lives",
+      ],
     },
     inUserNamespace: true,
   },
