@@ -98,9 +98,15 @@ class Hub {
       await receiveAll(this.#session, channel, this.#flow, { connection });
       if (!this.#ended) await hungUp(channel, this.#over.promise);
     } finally {
-      this.#channels.delete(channel);
-      if (this.#channels.size === 0) this.#someone = Promise.withResolvers();
+      this.#remove(channel);
     }
+  }
+
+  /** Sends it nothing any more; whether it was still sent to. */
+  #remove(channel: Channel): boolean {
+    const removed = this.#channels.delete(channel);
+    if (removed && this.#channels.size === 0) this.#someone = Promise.withResolvers();
+    return removed;
   }
 
   async #send(channel: Channel, piece: Uint8Array): Promise<void> {
@@ -108,7 +114,7 @@ class Hub {
       await channel.send(piece);
     } catch (error) {
       // The receiving side closes it.
-      if (this.#channels.delete(channel)) this.#session.output.warn(error);
+      if (this.#remove(channel)) this.#session.output.warn(error);
     }
   }
 

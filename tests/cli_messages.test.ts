@@ -201,6 +201,26 @@ test("afunix listen --keep serves several who keep records apart", async () => {
   });
 });
 
+test("afunix listen --keep waits for others when nobody is left who can be sent to", async () => {
+  await withTempSocketPath(async (path) => {
+    await using server = await startServing(["listen", ...RECORDS, "--keep", "--lines", path]);
+    using deaf = await UnixSeqpacket.connect(path);
+    await deaf.send(bytes("deaf"));
+    await server.waitFor("deaf\n");
+    deaf.shutdown("read");
+    // At once, so that the second is there before anybody else is.
+    server.write("lost\nkept\n");
+    await server.waitFor("EPIPE\n", "stderr");
+    using other = await UnixSeqpacket.connect(path);
+    const message = await other.receive({ signal: AbortSignal.timeout(30_000) });
+    assertEquals(text(message!.data), "kept");
+    await deaf.send(bytes("still heard"));
+    await server.waitFor("still heard\n");
+    server.kill("SIGTERM");
+    assertEquals((await server.finished).code, 143);
+  });
+});
+
 test("afunix talks with socat in datagrams", { skip: unlessProgram("socat") }, async () => {
   await withTempSocketPath(async (path) => {
     await using server = await startServing(["receive", ...DATAGRAMS, "--once", path]);
