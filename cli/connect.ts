@@ -8,7 +8,7 @@ import { readAddress } from "./addresses.ts";
 import { type Channel, connect } from "./channels.ts";
 import { type Flow, flowOf, receiveAll, sendInput } from "./conversation.ts";
 import { EXIT, UsageError } from "./failures.ts";
-import { hungUp } from "./hang_up.ts";
+import { hasHungUp, hungUp } from "./hang_up.ts";
 import { inputSize } from "./input.ts";
 import type { Session } from "./session.ts";
 
@@ -45,8 +45,12 @@ export async function converse(
 ): Promise<void> {
   const sending = sendInput(session, channel, flow);
   const receiving = receiveAll(session, channel, flow, { connection });
-  // Whichever fails first ends both.
-  await Promise.race([receiving, sending.then(() => receiving)]);
+  // Whichever fails first ends both; but what a peer said before it went is still to be had.
+  const sent = sending.catch(async (error) => {
+    if (channel.connected && hasHungUp(channel)) await receiving;
+    throw error;
+  });
+  await Promise.race([receiving, sent.then(() => receiving)]);
   // After the first answer, what is under way still goes out.
   if (channel.connected && !flow.first) await Promise.race([sending, hungUp(channel, sending)]);
   else if (!flow.first) await sending;

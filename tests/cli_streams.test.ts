@@ -1,4 +1,4 @@
-import { existsSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
@@ -16,6 +16,7 @@ import {
   withTempDir,
   withTempSocketPath,
 } from "./support/mod.ts";
+import { until } from "./support/waiting.ts";
 
 /** Where both kinds of name are tried: the address for the command line, and for the library. */
 async function withAddresses(
@@ -168,6 +169,30 @@ test("afunix connect fails with EPIPE when its input cannot be sent any more", a
     assertEnds(await client.finished, 1, "Cannot write: EPIPE\n");
   });
 });
+
+for (const command of ["connect", "listen"]) {
+  test(`afunix ${command} prints all of the answer of a peer that leaves before all input was sent`, async () => {
+    await withTempSocketPath(async (path) => {
+      const answer = text(pattern(150_000).map((byte) => 32 + byte % 64));
+      using listener = command === "connect" ? UnixListener.listen(path) : null;
+      await using talker = listener === null
+        ? await startServing(["listen", path])
+        : startCli(["connect", path]);
+      using stream = listener === null ? await UnixStream.connect(path) : await listener.accept();
+      talker.child.stdin!.on("error", () => {});
+      talker.write(new Uint8Array(4 << 20));
+      await stream.read(new Uint8Array(1));
+      talker.kill("SIGSTOP");
+      await until(() => / T /.test(readFileSync(`/proc/${talker.pid}/stat`, "utf8")), "its halt");
+      await stream.writeAll(bytes(answer));
+      stream.close();
+      talker.kill("SIGCONT");
+      const { code, stdout, stderr } = await talker.finished;
+      assertEquals([code, stdout.length, stdout === answer], [1, answer.length, true]);
+      assertMatch(stderr, /^(Listening .*\n.*\n)?Cannot (read: ECONNRESET|write: EPIPE)\n$/);
+    });
+  });
+}
 
 test("afunix connect ends with 141, silently, when nobody reads stdout", async () => {
   await withTempSocketPath(async (path) => {
