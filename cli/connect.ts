@@ -19,7 +19,6 @@ export async function runConnect(session: Session): Promise<number> {
   const address = args.takeAddress(false);
   const from = args.text("from");
   args.finish();
-  args.exclude("once", "keep");
   if (type === "stream" && args.has("once")) {
     throw new UsageError("--once is for datagrams and seqpackets: a stream has no messages");
   }
