@@ -19,7 +19,6 @@ export async function runReceive(session: Session): Promise<number> {
   using service = open();
   output.showProgress({ reads: false, writes: true });
   await serveEach(session, service, keep, async (channel, connection) => {
-    if (channel.connected) channel.endSending();
     await receiveAll(session, channel, flow, { connection });
   });
   return EXIT.fine;

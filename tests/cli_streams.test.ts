@@ -7,6 +7,7 @@ import { assertEnds, cliCommand, records, runCli, startCli, startServing } from 
 import { digest, pattern } from "./support/data.ts";
 import { freshName, Peer } from "./support/interop.ts";
 import {
+  assertFails,
   bytes,
   readText,
   readToEnd,
@@ -302,6 +303,20 @@ test("afunix send gives 8 MiB of stdin to afunix receive, and waits for its end"
     const finished = await ending;
     assertEnds(finished, 0);
     assertEquals(records(finished.stdout), [{ event: "sent", address: path, bytes: 8 << 20 }]);
+  });
+});
+
+test("afunix receive says nothing, not even an end, before it has come to the sender's", async () => {
+  await withTempSocketPath(async (path) => {
+    await using receiver = await startServing(["receive", path]);
+    using stream = await UnixStream.connect(path);
+    await stream.writeAll(bytes("data"));
+    await receiver.waitFor("data");
+    const rest = new Uint8Array(1);
+    await assertFails(() => stream.readSync(rest, { timeout: 0 }), "ETIMEDOUT");
+    stream.closeWrite();
+    assertEquals(await stream.read(rest), null);
+    assertEquals((await receiver.finished).code, 0);
   });
 });
 
