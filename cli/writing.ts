@@ -4,7 +4,8 @@
  */
 
 import process from "node:process";
-import { errnoName } from "../ffi/mod.ts";
+import { errnoName, file } from "../ffi/mod.ts";
+import { Fd } from "../src/fd.ts";
 import { codeOf, Failure } from "./failures.ts";
 
 // What fails is told by the callback, or thrown; without a listener, the event would end the process.
@@ -40,16 +41,23 @@ export async function writeOut(data: Uint8Array | string): Promise<void> {
   }
 }
 
-interface DenoStdout {
-  write(data: Uint8Array): Promise<number>;
+interface DenoNamespace {
+  stdout: { write(data: Uint8Array): Promise<number> };
+  permissions: { querySync(what: { name: "ffi" }): { state: string } };
 }
 
-const deno = (globalThis as { Deno?: { stdout: DenoStdout } }).Deno?.stdout;
+const { Deno: deno } = globalThis as { Deno?: DenoNamespace };
 
 /** Deno's `process.stdout` blocks the whole process, signals too, while nobody empties a pipe. */
-async function writeByDeno(stdout: DenoStdout, data: Uint8Array | string): Promise<void> {
+async function writeByDeno(deno: DenoNamespace, data: Uint8Array | string): Promise<void> {
   let rest = typeof data === "string" ? new TextEncoder().encode(data) : data;
-  while (rest.length > 0) rest = rest.subarray(await stdout.write(rest));
+  // Another process that has the same pipe open may have made it non-blocking. What Deno throws then
+  // does not tell how much it has written. To ask needs a permission that `--help` does without.
+  if (deno.permissions.querySync({ name: "ffi" }).state === "granted" && file.isNonBlocking(1)) {
+    using own = Fd.received(file.duplicate(1));
+    return await own.writeAll(rest);
+  }
+  while (rest.length > 0) rest = rest.subarray(await deno.stdout.write(rest));
 }
 
 /** Writes to stderr; where that cannot be, nobody is left to tell. */

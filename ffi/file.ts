@@ -170,6 +170,13 @@ export function directionsOf(fd: number): { readable: boolean; writable: boolean
   return { readable: access !== O_WRONLY, writable: access !== O_RDONLY };
 }
 
+/** Whether an open file does not block those who read and write; false where nothing is open. */
+export function isNonBlocking(fd: number): boolean {
+  const { F_GETFL, O_NONBLOCK } = native().abi.constants;
+  const flags = fcntl(fd, F_GETFL, 0);
+  return flags >= 0 && (flags & O_NONBLOCK) !== 0;
+}
+
 /** Makes a descriptor close-on-exec and its open file non-blocking; 0, or a negated errno. */
 export function prepareDescriptor(fd: number): number {
   const { F_GETFL, F_SETFL, F_SETFD, FD_CLOEXEC, O_NONBLOCK } = native().abi.constants;

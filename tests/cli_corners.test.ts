@@ -3,11 +3,12 @@ import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { join } from "@std/path";
-import { abstract, UnixDatagram, UnixListener } from "../mod.ts";
+import { abstract, Fd, UnixDatagram, UnixListener, UnixStream } from "../mod.ts";
 import { Arguments } from "../cli/arguments.ts";
 import { Progress } from "../cli/progress.ts";
 import { Session } from "../cli/session.ts";
 import { assertEnds, cliCommand, records, runCli, startServing } from "./support/cli.ts";
+import { digest, pattern, readExactly } from "./support/data.ts";
 import { CTRL_C, onTerminal } from "./support/examples.ts";
 import { freshName, Peer } from "./support/interop.ts";
 import {
@@ -62,6 +63,32 @@ test("afunix receive --timeout counts the time in which nobody reads its output"
     assertEquals(code, 1);
     assert(stderr.endsWith("Timed out: nothing happened for 1000 ms\n"), stderr);
     assertEquals(existsSync(path), false);
+  });
+});
+
+test("afunix receive waits for room where stdout, shared with others, does not block", {
+  skip: unlessProgram("python3"),
+}, async () => {
+  await withTempSocketPath(async (path) => {
+    const [output, writer] = Fd.pipe();
+    using _output = output;
+    const script = "import fcntl, os, sys\nfcntl.fcntl(1, 1031, 4096)  # F_SETPIPE_SZ\n" +
+      "os.set_blocking(1, False)\nos.execvp(sys.argv[1], sys.argv[1:])";
+    const command = cliCommand(["receive", "--verbose", path]);
+    await using receiver = new Peer(["python3", "-c", script, ...command], {
+      stdio: ["ignore", writer.fd, "pipe"],
+    });
+    writer.close();
+    await receiver.waitFor("Listening on", "stderr");
+    const data = pattern(1 << 20);
+    using stream = await UnixStream.connect(path);
+    // What the receiver reads at once is much more than its pipe holds.
+    const sending = stream.writeAll(data).then(() => stream.closeWrite(), () => {});
+    await output.waitReadable();
+    const copy = await readExactly(output, data.length);
+    assertEquals(digest(copy), digest(data));
+    await sending;
+    assertEquals((await receiver.finished).code, 0);
   });
 });
 
