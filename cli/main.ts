@@ -12,7 +12,7 @@ import { EXIT, lineOf, recordOf, UsageError } from "./failures.ts";
 import { helpFor, overview } from "./help.ts";
 import { Session } from "./session.ts";
 import { VERSION } from "./version.ts";
-import { BrokenPipe, watchStreams, writeErr, writeOut } from "./writing.ts";
+import { BrokenPipe, errWritten, watchStreams, writeErr, writeOut } from "./writing.ts";
 
 /**
  * Runs the command line, and ends the process.
@@ -32,11 +32,11 @@ async function run(argv: readonly string[]): Promise<number> {
   const wanted = first === "help" ? rest[0] ?? "--help" : first;
   if (wanted === "--help" || wanted === "-h") return await print(overview());
   if (wanted === "--version" || wanted === "-V") return await print(VERSION);
-  if (wanted === undefined) return fail("A command is missing", "");
+  if (wanted === undefined) return await fail("A command is missing", "");
   const command = Object.hasOwn(COMMANDS, wanted) ? COMMANDS[wanted]! : undefined;
   if (command === undefined) {
     const what = wanted.startsWith("-") ? "option" : "command";
-    return fail(`Unknown ${what}: ${wanted}`, "");
+    return await fail(`Unknown ${what}: ${wanted}`, "");
   }
   if (first === "help") return await print(helpFor(wanted, command));
   let session;
@@ -47,7 +47,7 @@ async function run(argv: readonly string[]): Promise<number> {
     session = new Session(args);
   } catch (error) {
     const own = command.splits && rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
-    return fail(error, ` ${wanted}`, own.includes("--json"));
+    return await fail(error, ` ${wanted}`, own.includes("--json"));
   }
   let code: number;
   try {
@@ -56,10 +56,11 @@ async function run(argv: readonly string[]): Promise<number> {
     await session.finish();
     session.output.error(error, error instanceof UsageError ? see(` ${wanted}`) : "");
     if (["1", "strict"].includes(environmentVariable("AFUNIX_DEBUG") ?? "")) console.error(error);
+    await session.told();
     return error instanceof UsageError ? EXIT.usage : EXIT.failed;
   }
-  if (code === EXIT.brokenPipe) return code;
-  await Promise.race([session.finish(), session.ended]);
+  if (code !== EXIT.brokenPipe) await Promise.race([session.finish(), session.ended]);
+  await session.told();
   return code;
 }
 
@@ -86,11 +87,12 @@ function see(command: string): string {
 }
 
 /** Wrong usage before there is a session. */
-function fail(error: unknown, command: string, json = false): number {
+async function fail(error: unknown, command: string, json = false): Promise<number> {
   const line = json
     ? JSON.stringify(recordOf(error instanceof Error ? error : new UsageError(String(error))))
     : lineOf(error) + see(command);
   writeErr(`${line}\n`);
+  await errWritten();
   return EXIT.usage;
 }
 
@@ -101,6 +103,7 @@ async function print(text: string): Promise<number> {
   } catch (error) {
     if (error instanceof BrokenPipe) return EXIT.brokenPipe;
     writeErr(`${lineOf(error)}\n`);
+    await errWritten();
     return EXIT.failed;
   }
 }

@@ -6,9 +6,9 @@
 import process from "node:process";
 import { styleText } from "node:util";
 import { environmentVariable } from "../ffi/mod.ts";
-import { lineOf, printable, recordOf } from "./failures.ts";
+import { Failure, lineOf, printable, recordOf } from "./failures.ts";
 import { Progress } from "./progress.ts";
-import { writeErr, writeOut } from "./writing.ts";
+import { errHasRoom, writeErr, writeOut } from "./writing.ts";
 
 /** The styles that are used. */
 export type Style = Exclude<Parameters<typeof styleText>[0], readonly unknown[]>;
@@ -51,6 +51,8 @@ export class Output {
   readonly #onFailure: (error: unknown) => void;
   #pending: Promise<void> = Promise.resolve();
   readonly #broken = Promise.withResolvers<void>();
+  /** Lines for which there was no room on stderr. */
+  #lost = 0;
 
   /** @param onFailure is called when stdout cannot be written any more */
   constructor({ json, verbose, quiet }: Manner, onFailure: (error: unknown) => void) {
@@ -97,15 +99,13 @@ export class Output {
 
   /** Tells that something went wrong that is not the end. */
   warn(error: unknown): void {
-    if (this.#quiet) return;
-    if (this.json) this.#tell(JSON.stringify({ ...recordOf(error), event: "warning" }));
-    else this.#tell(this.#err("yellow", lineOf(error)));
+    if (!this.#quiet) this.#tell(this.#warning(error));
   }
 
   /** Tells why all ends. */
   error(error: unknown, more?: string): void {
-    if (this.json) this.#tell(JSON.stringify(recordOf(error)));
-    else this.#tell(this.#err("red", lineOf(error)) + (more ?? ""));
+    if (this.json) this.#tell(JSON.stringify(recordOf(error)), true);
+    else this.#tell(this.#err("red", lineOf(error)) + (more ?? ""), true);
   }
 
   /** Text in a style, for stdout. */
@@ -123,6 +123,7 @@ export class Output {
   /** All that was written is on its way, or nobody reads it. */
   async finish(): Promise<void> {
     this.progress.end();
+    this.#tellLost();
     await Promise.race([this.#pending, this.#broken.promise]);
   }
 
@@ -130,9 +131,29 @@ export class Output {
     return styled(style, text, isColourful(process.stderr, this.json));
   }
 
-  #tell(line: string): void {
+  #tell(line: string, always = false): void {
+    if (!always && !errHasRoom()) {
+      this.#lost++;
+      return;
+    }
+    this.#tellLost();
     this.progress.clear();
     writeErr(`${line}\n`);
+  }
+
+  #tellLost(): void {
+    if (this.#lost === 0) return;
+    const lost = counted(this.#lost, "line");
+    this.#lost = 0;
+    this.#tell(
+      this.#warning(new Failure(`Nobody read the standard error: ${lost} left out`)),
+      true,
+    );
+  }
+
+  #warning(error: unknown): string {
+    if (this.json) return JSON.stringify({ ...recordOf(error), event: "warning" });
+    return this.#err("yellow", lineOf(error));
   }
 }
 

@@ -7,7 +7,7 @@ import process from "node:process";
 import type { Arguments } from "./arguments.ts";
 import { EXIT, Failure } from "./failures.ts";
 import { Output } from "./output.ts";
-import { BrokenPipe } from "./writing.ts";
+import { BrokenPipe, errWritten } from "./writing.ts";
 
 const SIGNALS = [
   ["SIGINT", EXIT.interrupted],
@@ -17,6 +17,9 @@ const SIGNALS = [
 
 /** The longest time that a timer can have, in milliseconds. */
 export const LONGEST_TIMEOUT = 0x7fff_ffff;
+
+/** Milliseconds that after a signal are left for what was said before, if somebody reads it. */
+const LAST_WORDS = 1000;
 
 /** What a command works with. */
 export class Session {
@@ -30,6 +33,8 @@ export class Session {
   #fail!: (error: unknown) => void;
   /** Nobody waits any longer for what is still to be written. */
   readonly #impatient = Promise.withResolvers<void>();
+  /** Nor for what is still to be said on stderr. */
+  readonly #silenced = Promise.withResolvers<void>();
   readonly #timeout: number | undefined;
   #timer: ReturnType<typeof setTimeout> | null = null;
   readonly #endings: (() => void)[] = [];
@@ -53,6 +58,7 @@ export class Session {
       process.on(signal, () => {
         if (this.#onSignal === null) {
           this.#impatient.resolve();
+          setTimeout(() => this.#silenced.resolve(), LAST_WORDS);
           return this.#end(code);
         }
         this.signalled = code;
@@ -98,5 +104,10 @@ export class Session {
     if (this.#timer !== null) clearTimeout(this.#timer);
     for (const action of this.#endings.splice(0).reverse()) action();
     await Promise.race([this.output.finish(), this.#impatient.promise]);
+  }
+
+  /** What was said on stderr is on its way, or a signal says not to wait for that. */
+  async told(): Promise<void> {
+    await Promise.race([errWritten(), this.#silenced.promise]);
   }
 }

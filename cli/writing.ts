@@ -30,10 +30,7 @@ export function watchStreams(): void {
  */
 export async function writeOut(data: Uint8Array | string): Promise<void> {
   try {
-    if (deno !== undefined && !process.stdout.isTTY) return await writeByDeno(deno, data);
-    await new Promise<void>((resolve, reject) => {
-      process.stdout.write(data, (error) => error ? reject(error) : resolve());
-    });
+    await write("stdout", data);
   } catch (error) {
     const code = errorCode(error);
     if (code === "EPIPE") throw new BrokenPipe();
@@ -41,32 +38,89 @@ export async function writeOut(data: Uint8Array | string): Promise<void> {
   }
 }
 
+interface DenoStream {
+  write(data: Uint8Array): Promise<number>;
+}
+
 interface DenoNamespace {
-  stdout: { write(data: Uint8Array): Promise<number> };
+  stdout: DenoStream;
+  stderr: DenoStream;
   permissions: { querySync(what: { name: "ffi" }): { state: string } };
 }
 
 const { Deno: deno } = globalThis as { Deno?: DenoNamespace };
 
-/** Deno's `process.stdout` blocks the whole process, signals too, while nobody empties a pipe. */
-async function writeByDeno(deno: DenoNamespace, data: Uint8Array | string): Promise<void> {
-  let rest = typeof data === "string" ? new TextEncoder().encode(data) : data;
-  // Another process that has the same pipe open may have made it non-blocking. What Deno throws then
-  // does not tell how much it has written. To ask needs a permission that `--help` does without.
-  if (deno.permissions.querySync({ name: "ffi" }).state === "granted" && file.isNonBlocking(1)) {
-    using own = Fd.received(file.duplicate(1));
-    return await own.writeAll(rest);
+/** The most characters that wait for a reader of stderr. */
+const MOST_WAITING = 65536;
+
+async function write(name: "stdout" | "stderr", data: Uint8Array | string): Promise<void> {
+  const stream = process[name];
+  if (deno !== undefined && !stream.isTTY) {
+    const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+    return await writeByDeno(deno, name, bytes);
   }
-  while (rest.length > 0) rest = rest.subarray(await deno.stdout.write(rest));
+  await new Promise<void>((resolve, reject) => {
+    stream.write(data, (error) => error ? reject(error) : resolve());
+  });
 }
 
-/** Writes to stderr; where that cannot be, nobody is left to tell. */
-export function writeErr(text: string): void {
-  try {
-    process.stderr.write(text);
-  } catch {
-    // See above.
+/** Deno's `process.stdout` blocks the whole process, signals too, while nobody empties a pipe. */
+async function writeByDeno(
+  deno: DenoNamespace,
+  name: "stdout" | "stderr",
+  data: Uint8Array,
+): Promise<void> {
+  const fd = name === "stdout" ? 1 : 2;
+  // Another process that has the same pipe open may have made it non-blocking. What Deno throws then
+  // does not tell how much it has written. To ask needs a permission that `--help` does without.
+  if (deno.permissions.querySync({ name: "ffi" }).state === "granted" && file.isNonBlocking(fd)) {
+    using own = Fd.received(file.duplicate(fd));
+    return await own.writeAll(data);
   }
+  for (let rest = data; rest.length > 0;) rest = rest.subarray(await deno[name].write(rest));
+}
+
+let waiting = "";
+let emptying: Promise<void> | null = null;
+
+/**
+ * Writes to stderr, without waiting: on a terminal at once, else what was written before goes first.
+ * Where that cannot be, nobody is left to tell.
+ */
+export function writeErr(text: string): void {
+  if (process.stderr.isTTY) {
+    try {
+      process.stderr.write(text);
+    } catch {
+      // See above.
+    }
+    return;
+  }
+  waiting += text;
+  emptying ??= writeWaiting();
+}
+
+/** Whether few enough words wait for a reader of stderr. */
+export function errHasRoom(): boolean {
+  return waiting.length < MOST_WAITING;
+}
+
+/** All that was written to stderr is on its way. */
+export async function errWritten(): Promise<void> {
+  await emptying;
+}
+
+async function writeWaiting(): Promise<void> {
+  try {
+    while (waiting !== "") {
+      const text = waiting;
+      waiting = "";
+      await write("stderr", text);
+    }
+  } catch {
+    waiting = "";
+  }
+  emptying = null;
 }
 
 /** The code of an error; on Deno, one of a file has it in its text only. */

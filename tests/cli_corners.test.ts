@@ -7,7 +7,7 @@ import { abstract, Fd, UnixDatagram, UnixListener, UnixStream } from "../mod.ts"
 import { Arguments } from "../cli/arguments.ts";
 import { Progress } from "../cli/progress.ts";
 import { Session } from "../cli/session.ts";
-import { assertEnds, cliCommand, records, runCli, startServing } from "./support/cli.ts";
+import { assertEnds, cliCommand, records, runCli, startCli, startServing } from "./support/cli.ts";
 import { digest, pattern, readExactly } from "./support/data.ts";
 import { CTRL_C, onTerminal } from "./support/examples.ts";
 import { freshName, Peer } from "./support/interop.ts";
@@ -62,6 +62,55 @@ test("afunix receive --timeout counts the time in which nobody reads its output"
     const { code, stderr } = await blocked.finished;
     assertEquals(code, 1);
     assert(stderr.endsWith("Timed out: nothing happened for 1000 ms\n"), stderr);
+    assertEquals(existsSync(path), false);
+  });
+});
+
+test("afunix echo serves and ends while nobody reads its words, and counts what it leaves out", async () => {
+  await withTempDir(async (directory) => {
+    const path = join(directory, "s");
+    const [words, writer] = Fd.pipe();
+    using _words = words;
+    await using server = startCli(["echo", "--verbose", ...DATAGRAMS, path], {
+      stdio: ["ignore", "ignore", writer.fd],
+    });
+    writer.close();
+    let heard = "";
+    const hear = async () => {
+      const buffer = new Uint8Array(65536);
+      const length = await words.read(buffer);
+      assert(length !== null, heard);
+      heard += text(buffer.subarray(0, length));
+    };
+    while (!heard.endsWith("\n")) await hear();
+    const name = freshName();
+    using socket = UnixDatagram.bind(abstract(name)).connect(path);
+    let talks = 0;
+    const talk = async () => {
+      await socket.send(bytes("x"));
+      await socket.receive({ signal: AbortSignal.timeout(60_000) });
+      talks++;
+    };
+    const notice = `1 byte from @${name}\n`;
+    // More than a pipe and the process itself hold.
+    const many = Math.ceil(4 * 65536 / notice.length);
+    while (talks < many) await talk();
+    heard = "";
+    const leftOut = /^Nobody read the standard error: (\d+) lines left out\n/m;
+    while (!leftOut.test(heard)) {
+      await talk();
+      await hear();
+    }
+    const [before, lost] = heard.split(leftOut) as [string, string];
+    const shown = before.length / notice.length;
+    assertEquals(before, notice.repeat(shown));
+    assert(
+      shown + Number(lost) >= many && shown + Number(lost) < talks,
+      `${shown} ${lost} ${talks}`,
+    );
+    for (let i = 0; i < many; i++) await talk();
+    server.kill("SIGTERM");
+    assertEquals((await server.finished).code, 143);
     assertEquals(existsSync(path), false);
   });
 });
