@@ -13,7 +13,7 @@ const ADDRESSES =
 
 const CODES =
   "Exit codes: 0 fine, 1 the operation failed, 2 wrong usage, 130 and 143 after SIGINT and " +
-  "SIGTERM,\n129 after SIGHUP, 141 when nobody reads stdout; take ends with its command's code.";
+  "SIGTERM,\n129 after SIGHUP unless that was ignored, 141 when nobody reads stdout; take ends with its\ncommand's code.";
 
 /** The overview. */
 export function overview(): string {

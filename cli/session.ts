@@ -3,7 +3,9 @@
  * @module
  */
 
+import { constants } from "node:os";
 import process from "node:process";
+import { Fd } from "../src/fd.ts";
 import type { Arguments } from "./arguments.ts";
 import { EXIT, Failure } from "./failures.ts";
 import { Output } from "./output.ts";
@@ -54,8 +56,11 @@ export class Session {
       },
     );
     this.#timeout = args.integer("timeout", 1, LONGEST_TIMEOUT);
+    // As nohup(1) has it. (Node.js undoes that before any program runs, Deno with the first listener.)
+    const hangUpIgnored = isIgnored("SIGHUP");
     for (const [signal, code] of SIGNALS) {
       process.on(signal, () => {
+        if (signal === "SIGHUP" && hangUpIgnored) return;
         if (this.#onSignal === null) {
           this.#impatient.resolve();
           setTimeout(() => this.#silenced.resolve(), LAST_WORDS);
@@ -109,5 +114,20 @@ export class Session {
   /** What was said on stderr is on its way, or a signal says not to wait for that. */
   async told(): Promise<void> {
     await Promise.race([errWritten(), this.#silenced.promise]);
+  }
+}
+
+/** Whether this process ignores a signal; false where the system does not tell. */
+function isIgnored(signal: NodeJS.Signals): boolean {
+  try {
+    // Not by node:fs, for which Deno would want a permission.
+    using file = Fd.open("/proc/self/status", "read");
+    const buffer = new Uint8Array(65536);
+    const text = new TextDecoder().decode(buffer.subarray(0, file.preadSync(buffer, 0) ?? 0));
+    const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(text)?.[1];
+    return mask !== undefined &&
+      (BigInt(`0x${mask}`) >> BigInt(constants.signals[signal] - 1) & 1n) === 1n;
+  } catch {
+    return false;
   }
 }

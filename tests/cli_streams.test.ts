@@ -12,6 +12,7 @@ import {
   readText,
   readToEnd,
   run,
+  RUNTIME,
   text,
   unlessProgram,
   withTempDir,
@@ -59,6 +60,21 @@ test("afunix echo ends with 143 after SIGTERM and 129 after SIGHUP, and removes 
       assertEquals((await server.finished).code, code);
       assertEquals(existsSync(path), false);
     }
+  });
+});
+
+test("afunix echo goes on after SIGHUP where that was ignored, as nohup has it", {
+  skip: RUNTIME === "node" ? "Node.js undoes that before any program runs" : false,
+}, async () => {
+  await withTempSocketPath(async (path) => {
+    const command = cliCommand(["echo", "--verbose", path]);
+    await using server = new Peer(["bash", "-c", 'trap "" HUP; exec "$@"', "bash", ...command]);
+    await server.waitFor("Listening on", "stderr");
+    server.kill("SIGHUP");
+    const finished = await runCli(["connect", path], { input: "still here" });
+    assertEquals([finished.code, finished.stdout], [0, "still here"]);
+    server.kill("SIGTERM");
+    assertEquals((await server.finished).code, 143);
   });
 });
 
