@@ -133,8 +133,9 @@ export const COMMANDS: Record<string, Command> = {
   take: {
     usage: "ADDRESS [-- COMMAND [ARG…]]",
     summary: "receive open files, and run COMMAND with them",
-    text: "COMMAND finds them as descriptors 3, 4, …; LISTEN_FDS has their number, LISTEN_PID is " +
-      "COMMAND,\nAFUNIX_FDS is `3 4 …`, AFUNIX_MESSAGE is the text that came along. An ARG {} " +
+    text:
+      "COMMAND finds them as descriptors 3, 4, …; LISTEN_FDS has their number if any, LISTEN_PID " +
+      "is\nCOMMAND, AFUNIX_FDS is `3 4 …`, AFUNIX_MESSAGE is the text that came along. An ARG {} " +
       "becomes /dev/fd/3\n/dev/fd/4 …. Ends with COMMAND's exit code; without COMMAND, tells what " +
       "came.",
     options: {

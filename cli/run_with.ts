@@ -18,6 +18,10 @@ const FIRST = 3;
  * the shell sets it, and becomes the command.
  */
 const BECOME = 'export LISTEN_PID=$$; exec "$@"';
+const BECOME_WITHOUT = 'exec "$@"';
+
+/** What a service manager sets: those of the service that this may be part of are not the command's. */
+const MANAGER = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"];
 
 /** The longest message that goes into a variable, in bytes. */
 const LONGEST_VARIABLE = 32768;
@@ -40,7 +44,10 @@ export async function runWith(
   const args = command.flatMap((word) =>
     word === "{}" ? numbers.map((number) => `/dev/fd/${number}`) : [word]
   );
-  const child = spawn("/bin/sh", ["-c", BECOME, "afunix", ...args], {
+  // Where none is passed, there are no variables: to sd_listen_fds(3), LISTEN_FDS=0 is an error.
+  const passes = others.length > 0;
+  const own = Object.entries(process.env).filter(([name]) => !MANAGER.includes(name));
+  const child = spawn("/bin/sh", ["-c", passes ? BECOME : BECOME_WITHOUT, "afunix", ...args], {
     stdio: [
       asInput ? files[0]!.fd : "inherit",
       "inherit",
@@ -48,8 +55,8 @@ export async function runWith(
       ...others.map(({ fd }) => fd),
     ],
     env: {
-      ...process.env,
-      LISTEN_FDS: String(others.length),
+      ...Object.fromEntries(own),
+      ...(passes ? { LISTEN_FDS: String(others.length) } : {}),
       AFUNIX_FDS: numbers.join(" "),
       AFUNIX_MESSAGE: textFor(message),
     },

@@ -97,6 +97,24 @@ test("afunix take hands SIGTERM on to its command, and waits for its end", async
   });
 });
 
+test("afunix take leaves the command no variables of the service that it is part of", async () => {
+  const env = { LISTEN_PID: "1", LISTEN_FDS: "7", LISTEN_FDNAMES: "a:b", LISTEN_PIDFDID: "5" };
+  const command = ["sh", "-c", "env | grep ^LISTEN_ | sed s/=$$/=own/ | sort"];
+  for (
+    const [options, expected] of [
+      [[], "LISTEN_FDS=1\nLISTEN_PID=own\n"],
+      // Nothing is passed but stdin: LISTEN_FDS=0 would be an error to sd_listen_fds(3).
+      [["--stdin"], ""],
+    ] as const
+  ) {
+    await withFiles(async ({ a, path }) => {
+      await using taker = await startServing(["take", path, ...options, "--", ...command], { env });
+      assertEnds(await runCli(["pass", path, a]), 0);
+      assertEquals((await taker.finished).stdout, expected);
+    });
+  }
+});
+
 test("afunix take without a command tells what came", async () => {
   await withFiles(async ({ a, path }) => {
     {
