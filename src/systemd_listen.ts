@@ -206,12 +206,13 @@ const REMOVED_TOO = ["LISTEN_PIDFDID"];
  * thread has taken or closed are left out.
  *
  * Variables for this process that make no sense are an error, as they are to sd_listen_fds(3): to go
- * on would be to serve on a socket of one's own while clients wait on the manager's.
+ * on would be to serve on a socket of one's own while clients wait on the manager's. LISTEN_FDS=0 is
+ * one of them: who passes nothing sets no variable.
  *
  * Call it early, before anything could have closed one of the numbers and used it again. Deno needs
  * `--allow-env=LISTEN_PID,LISTEN_FDS,LISTEN_FDNAMES`.
  *
- * @throws {UnixSocketError} EINVAL: a variable is no number, or there are not as many names as
+ * @throws {UnixSocketError} EINVAL: a variable is no number, or 0, or there are not as many names as
  * descriptors. EBADF: one of the descriptors is not open. EACCES: Deno may not read the variables
  *
  * @example Serve on the socket of a `.socket` unit, or on one of our own
