@@ -46,7 +46,7 @@ export interface Channel extends Disposable {
 /** What listens, or receives datagrams. */
 export interface Service extends Disposable {
   readonly address: Address;
-  /** The connections; for datagrams one channel, for good. */
+  /** The connections; for datagrams the one channel, again and again. */
   channels(): AsyncIterable<Channel>;
   close(): void;
 }
@@ -267,7 +267,8 @@ class DatagramService implements Service {
   }
 
   async *channels(): AsyncGenerator<Channel, void, void> {
-    yield new DatagramChannel(this.#socket, false);
+    const channel = new DatagramChannel(this.#socket, false);
+    for (;;) yield channel;
   }
 
   close(): void {

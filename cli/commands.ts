@@ -141,6 +141,7 @@ export const COMMANDS: Record<string, Command> = {
     options: {
       ...ADDRESSED,
       count: { value: "N", help: "wait until so many descriptors have come; 1 without it" },
+      "max-bytes": { value: "N", help: "fail when more bytes come with them; 16 MiB without it" },
       stdin: { help: "the first one becomes COMMAND's stdin, and the others 3, 4, …" },
       connect: { help: "connect to a server that gives them, and do not listen" },
       ...FROM,

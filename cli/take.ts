@@ -6,6 +6,7 @@
 import type { Fd } from "../src/fd.ts";
 import { readAddress } from "./addresses.ts";
 import { type Channel, connect } from "./channels.ts";
+import { Allowance } from "./conversation.ts";
 import { EXIT, Failure, UsageError } from "./failures.ts";
 import { joined } from "./input.ts";
 import { bytesRecord } from "./output.ts";
@@ -13,10 +14,21 @@ import { runWith } from "./run_with.ts";
 import { channelsOf, keepsGoing, serviceOf } from "./services.ts";
 import type { Session } from "./session.ts";
 
+/** The bytes that may come with the descriptors, unless `--max-bytes` says otherwise. */
+const MOST_BYTES = 16 << 20;
+
 /** What came: open files and the bytes that carried them. */
 interface Taken {
   files: Fd[];
   message: Uint8Array;
+}
+
+/** What to wait for. */
+interface Wanted {
+  /** How many descriptors. */
+  count: number;
+  /** The most bytes. */
+  maxBytes: number;
 }
 
 /** Runs the command. */
@@ -31,7 +43,10 @@ export async function runTake(session: Session): Promise<number> {
   for (const name of ["mode", "allow-uid", "keep", "once"]) {
     if (args.has(name) && connects) throw new UsageError(`--${name} is not for --connect`);
   }
-  const count = args.integer("count", 1) ?? 1;
+  const wanted: Wanted = {
+    count: args.integer("count", 1) ?? 1,
+    maxBytes: args.integer("max-bytes", 0) ?? MOST_BYTES,
+  };
   const from = args.text("from");
   if (from !== undefined && !connects) throw new UsageError("--from needs --connect");
   const open = connects ? null : serviceOf(session);
@@ -44,24 +59,23 @@ export async function runTake(session: Session): Promise<number> {
       address!,
       from === undefined ? undefined : readAddress(from),
     );
-    return await use(session, await take(session, sender, count));
+    return await use(session, await take(session, sender, wanted).finally(() => sender.close()));
   }
   using service = open();
   const keep = keepsGoing(session, false);
   let code: number = EXIT.fine;
   for await (const { channel } of channelsOf(session, service, keep)) {
-    for (;;) {
-      try {
-        const taken = await take(session, channel, count, keep && !channel.connected);
-        if (!keep) service.close();
-        code = await use(session, taken);
-        // It was for the command, and for what would have come after it.
-        if (keep && session.signalled !== null) return session.signalled;
-      } catch (error) {
-        if (!keep) throw error;
-        session.output.warn(error);
-      }
-      if (!keep || channel.connected) break;
+    try {
+      const taken = await take(session, channel, wanted).finally(() => {
+        if (channel.connected || !keep) channel.close();
+      });
+      if (!keep) service.close();
+      code = await use(session, taken);
+      // It was for the command, and for what would have come after it.
+      if (keep && session.signalled !== null) return session.signalled;
+    } catch (error) {
+      if (!keep) throw error;
+      session.output.warn(error);
     }
   }
   return code;
@@ -71,11 +85,12 @@ export async function runTake(session: Session): Promise<number> {
 async function take(
   session: Session,
   channel: Channel,
-  count: number,
-  stays = false,
+  { count, maxBytes }: Wanted,
 ): Promise<Taken> {
+  const allowance = new Allowance(maxBytes);
   const files: Fd[] = [];
-  const parts: Uint8Array[] = [];
+  let room = new Uint8Array(1024);
+  let length = 0;
   try {
     while (files.length < count) {
       const message = await channel.receiveWithDescriptors();
@@ -89,15 +104,18 @@ async function take(
       session.alive();
       files.push(...message.takeFds());
       if (message.controlTruncated) throw new Failure("Descriptors were lost: too few were free");
-      parts.push(message.data);
+      const data = allowance.take(message.data);
+      allowance.check();
+      // Not a list of pieces: each of millions would take more memory than its bytes.
+      while (length + data.length > room.length) room = joined([room, room]);
+      room.set(data, length);
+      length += data.length;
     }
   } catch (error) {
     for (const file of files) file.close();
     throw error;
-  } finally {
-    if (!stays) channel.close();
   }
-  return { files, message: joined(parts) };
+  return { files, message: room.subarray(0, length) };
 }
 
 /** Runs the command with the descriptors, or tells what they are. */

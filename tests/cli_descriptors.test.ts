@@ -115,6 +115,35 @@ test("afunix take leaves the command no variables of the service that it is part
   }
 });
 
+test("afunix take keeps no more bytes than --max-bytes, and 16 MiB without it", async () => {
+  for (const [options, most] of [[["--max-bytes", "4"], 4], [[], 16 << 20]] as const) {
+    await withFiles(async ({ path }) => {
+      await using taker = await startServing(["take", ...options, path]);
+      using stream = await UnixStream.connect(path);
+      await stream.writeAll(new Uint8Array(most));
+      // Nobody takes that any more, or not all of it.
+      const more = stream.writeAll(new Uint8Array(1 << 20)).then(() => stream.closeWrite());
+      await more.catch(() => {});
+      const { code, stderr } = await taker.finished;
+      assertEquals([code, stderr.endsWith(`More than ${most} bytes came\n`)], [1, true], stderr);
+    });
+  }
+});
+
+test("afunix take --keep takes one datagram's files after the other's", async () => {
+  await withFiles(async ({ a, b, path }) => {
+    const args = ["take", "--keep", "--type", "datagram", path, "--", "cat", "{}"];
+    await using taker = await startServing(args);
+    for (const [file, content] of [[a, "text of a\n"], [b, "text of b\n"]] as const) {
+      assertEnds(await runCli(["pass", "--type", "datagram", path, file]), 0);
+      await taker.waitFor(content);
+    }
+    taker.kill("SIGINT");
+    assertEquals((await taker.finished).code, 130);
+    assertEquals(existsSync(path), false);
+  });
+});
+
 test("afunix take without a command tells what came", async () => {
   await withFiles(async ({ a, path }) => {
     {
