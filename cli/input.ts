@@ -40,15 +40,13 @@ export async function* inputLines(): AsyncGenerator<Uint8Array, void, void> {
   if (length > 0) yield joined(parts);
 }
 
-/** All of stdin, at most so many bytes. */
-export async function wholeInput(most: number): Promise<Uint8Array> {
+/** All of stdin, at most so many bytes; `tooLong` is what to say where there are more. */
+export async function wholeInput(most: number, tooLong: string): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
   let length = 0;
   for await (const chunk of inputChunks()) {
     length += chunk.length;
-    if (length > most) {
-      throw new Failure(`The input is longer than a message may be: more than ${most} bytes`);
-    }
+    if (length > most) throw new Failure(tooLong);
     parts.push(chunk.slice());
   }
   return joined(parts);

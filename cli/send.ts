@@ -40,7 +40,7 @@ export async function runSend(session: Session): Promise<number> {
   let messages = 0;
   for await (const piece of pieces) {
     bytes += piece.length;
-    if (bytes > most) throw new Failure(`There are more than ${most} bytes to send`);
+    if (bytes > most) throw new Failure(tooMany(most));
     await channel.send(piece);
     session.alive();
     messages++;
@@ -74,7 +74,16 @@ async function* input(
   channel: Channel,
   most: number,
 ): AsyncGenerator<Uint8Array, void, void> {
+  const longest = channel.longestMessage;
   if (lines) yield* inputLines();
-  else if (channel.longestMessage === null) yield* inputChunks();
-  else yield await wholeInput(Math.min(most, channel.longestMessage));
+  else if (longest === null) yield* inputChunks();
+  else if (most < longest) yield await wholeInput(most, tooMany(most));
+  else {
+    const tooLong = `The input is longer than a message may be: more than ${longest} bytes`;
+    yield await wholeInput(longest, tooLong);
+  }
+}
+
+function tooMany(most: number): string {
+  return `There are more than ${most} bytes to send`;
 }

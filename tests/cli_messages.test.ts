@@ -63,6 +63,16 @@ test("afunix send tells in one line that the input is longer than a message may 
   });
 });
 
+test("afunix send --max-bytes says so where one message would be longer than that", async () => {
+  await withTempSocketPath(async (path) => {
+    using _socket = UnixDatagram.bind(path);
+    const finished = await runCli(["send", ...DATAGRAMS, "--max-bytes", "3", path], {
+      input: "1234",
+    });
+    assertEnds(finished, 1, "There are more than 3 bytes to send\n");
+  });
+});
+
 test("afunix send tells in one line that another type of socket is there", async () => {
   await withTempSocketPath(async (path) => {
     using _socket = UnixDatagram.bind(path);
