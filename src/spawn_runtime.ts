@@ -18,7 +18,8 @@ export interface RuntimeOptions<T extends SocketType = SocketType> extends Spawn
   runtime?: "same" | "deno" | "bun" | "node" | undefined;
   /**
    * Flags of the runtime, before the script: Deno's permissions, for instance. A list in
-   * `--allow-env=` is completed, and `--allow-all` replaces what would have been added.
+   * `--allow-env=` is completed, and `--allow-all` replaces what would have been added; so it is with
+   * `-E=` and `-A`, behind other letters too, as in `-RE=`.
    */
   runtimeArgs?: readonly string[] | undefined;
   /**
@@ -64,16 +65,17 @@ function flagsFor(runtime: "deno" | "bun" | "node", given: string[]): string[] {
   return given.includes(flag) ? given : [flag, ...given];
 }
 
+// Flags of one letter may stand together. What follows c or L is its value.
+const ALL = /^(--allow-all$|--permission-set|-[abd-zA-KM-Z]*[AP])/;
+const ENVIRONMENT = /^(--allow-env(=|$)|-[abd-zA-KM-Z]*E)/;
+const ENVIRONMENT_LIST = /^(--allow-env|-[abd-zA-KM-Z]*E)=/;
+
 /** Deno takes each permission once, and none beside all. */
 function denoFlags(given: string[]): string[] {
-  if (given.some((flag) => /^(-[A-Za-z]*A|--allow-all$|-P|--permission-set)/.test(flag))) {
-    return given;
-  }
+  if (given.some((flag) => ALL.test(flag))) return given;
   const names = `${SOCKET_VARIABLE},${LIST_VARIABLE}`;
-  const flags = given.map((flag) => /^(--allow-env|-E)=/.test(flag) ? `${flag},${names}` : flag);
-  if (!flags.some((flag) => /^(--allow-env|-E)(=|$)/.test(flag))) {
-    flags.unshift(`--allow-env=${names}`);
-  }
+  const flags = given.map((flag) => ENVIRONMENT_LIST.test(flag) ? `${flag},${names}` : flag);
+  if (!flags.some((flag) => ENVIRONMENT.test(flag))) flags.unshift(`--allow-env=${names}`);
   if (!flags.some((flag) => /^--allow-ffi(=|$)/.test(flag))) flags.unshift("--allow-ffi");
   return flags;
 }

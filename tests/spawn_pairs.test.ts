@@ -132,7 +132,17 @@ test("inheritedSocket() under Deno without the permission says which it needs", 
 test("spawnScript() completes the caller's permissions for Deno", async () => {
   const { executable } = under("deno");
   for (
-    const runtimeArgs of [["-A"], ["--allow-env=HOME"], ["-E"], ["--allow-ffi", "--allow-read=/"]]
+    const runtimeArgs of [
+      ["-A"],
+      ["-qA"],
+      ["--allow-env=HOME"],
+      ["-E=HOME"],
+      ["-RE=HOME"],
+      ["-E"],
+      ["-RE"],
+      ["-ER"],
+      ["--allow-ffi", "--allow-read=/"],
+    ]
   ) {
     await using child = await spawnScript(`file://${CHILD}`, ["echo"], {
       runtime: "deno",
