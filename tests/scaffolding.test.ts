@@ -1,9 +1,10 @@
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
 import { checkFile, checkFloors } from "../scripts/check_floors.ts";
 import { parseReport } from "../scripts/testing/junit.ts";
+import { parseOptions } from "../scripts/testing/options.ts";
 import { findTestFiles, judge } from "../scripts/testing/suite.ts";
 
 const passedOne = { passed: 1, passedNames: ["a"], skipped: [], failed: [] };
@@ -128,4 +129,15 @@ test("judge() counts a crash, a hang, a stray error and a file without a test as
   assertEquals(count(ended, passedOne, ["Error: stray"], 1000), 1);
   const failed = { ...passedOne, failed: [{ name: "a", message: "Error: known\n  at a" }] };
   assertEquals(count({ ...ended, code: 1 }, failed, ["Error: known\n  at b"], 1000), 1);
+});
+
+test("parseOptions() refuses options that leave nothing to do", () => {
+  const parts = (...args: string[]) => {
+    const { checks, suite } = parseOptions(args);
+    return [checks, suite];
+  };
+  assertEquals(parts(), [true, true]);
+  assertEquals(parts("--skip-checks"), [false, true]);
+  assertEquals(parts("--only-checks"), [true, false]);
+  assertThrows(() => parts("--skip-checks", "--only-checks"), Error, "leave nothing to do");
 });

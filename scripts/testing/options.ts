@@ -52,6 +52,9 @@ export function parseOptions(args: readonly string[]): Options {
       "help": { type: "boolean" },
     },
   });
+  if (values["skip-checks"] && values["only-checks"]) {
+    throw new Error("--skip-checks and --only-checks together leave nothing to do");
+  }
   const asked = values.runtime ?? [];
   for (const name of asked) {
     if (!isRuntimeName(name)) throw new Error(`Unknown runtime "${name}"`);
