@@ -9,11 +9,11 @@ import { asBytes, isUint8Array } from "./validate.ts";
 /** A name in the file system. */
 export interface PathnameAddress {
   /** Tells the kinds of address apart. */
-  kind: "pathname";
+  readonly kind: "pathname";
   /** The path. Where its bytes are no UTF-8, a readable approximation of {@linkcode bytes}. */
-  path: string;
+  readonly path: string;
   /** The exact bytes of a path that is not UTF-8; absent where `path` says it all. */
-  bytes?: Uint8Array;
+  readonly bytes?: Uint8Array;
 }
 
 /**
@@ -22,15 +22,15 @@ export interface PathnameAddress {
  */
 export interface AbstractAddress {
   /** Tells the kinds of address apart. */
-  kind: "abstract";
+  readonly kind: "abstract";
   /** The name without the leading NUL: up to 107 bytes of any value, each of them significant. */
-  name: Uint8Array;
+  readonly name: Uint8Array;
 }
 
 /** No name: a socket that was not bound, or one end of a socketpair. */
 export interface UnnamedAddress {
   /** Tells the kinds of address apart. */
-  kind: "unnamed";
+  readonly kind: "unnamed";
 }
 
 /** The address of a socket, as the library reports it. */

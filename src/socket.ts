@@ -30,7 +30,8 @@ export abstract class Socket implements Disposable {
   /** @ignore */
   protected constructor(descriptor: Descriptor, localAddr: Address | null) {
     this.descriptor = descriptor;
-    this.#localAddr = localAddr;
+    // Of a listener, all its connections have the same.
+    this.#localAddr = localAddr && Object.freeze(localAddr);
     closeWithOwner(this, descriptor);
   }
 

@@ -695,3 +695,15 @@ test("UnixListener.listen() rejects arguments that make no sense before any syst
     assertEquals(entryAt(path), null);
   });
 });
+
+test("UnixListener's address, which its connections share, cannot be changed by way of one of them", async () => {
+  await withTempSocketPath(async (path) => {
+    using listener = UnixListener.listen(path);
+    using client = await UnixStream.connect(path);
+    using stream = await listener.accept();
+    const address = stream.localAddr as { path: string };
+    assertThrows(() => address.path = "/elsewhere", TypeError);
+    assertEquals(listener.addr, { kind: "pathname", path });
+    assertEquals(client.remoteAddr, listener.addr);
+  });
+});
