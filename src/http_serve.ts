@@ -26,8 +26,12 @@ export interface ConnectionServer {
   readonly listening?: boolean;
   /** The most milliseconds that a client may take to send the head of a request; 0 for any. */
   headersTimeout?: number;
-  /** The same for a whole request. */
+  /** The same for what follows the head. */
   requestTimeout?: number;
+  /** How many milliseconds clients are told that an idle connection is kept; 0 for any. */
+  keepAliveTimeout?: number;
+  /** How many more it is kept, so that no request meets its end; 1,000 without it. */
+  keepAliveTimeoutBuffer?: number;
 }
 
 interface Emitter {
@@ -35,6 +39,7 @@ interface Emitter {
 }
 
 interface ServedSocket extends Emitter {
+  bytesRead: number;
   destroy(): unknown;
   destroySoon?(): unknown;
   end(): unknown;
@@ -42,6 +47,8 @@ interface ServedSocket extends Emitter {
 
 interface ServedRequest extends Emitter {
   socket: object | null;
+  /** Whether all of it has come, read or not. */
+  complete: boolean;
 }
 
 interface ServedResponse extends Emitter {
@@ -84,6 +91,9 @@ interface Served {
 /** The events that a request comes as; the last two hand the socket over. */
 const REQUESTS = ["request", "checkContinue", "checkExpectation"];
 const UPGRADES = ["upgrade", "connect"];
+
+/** The most milliseconds that a timer takes. */
+const LONGEST = 0x7fff_ffff;
 
 /** How many services each server has that does not listen by itself. */
 const serving = new WeakMap<ConnectionServer, number>();
@@ -181,7 +191,7 @@ export class HttpService implements AsyncDisposable {
     this.#connections.set(socket, served);
     socket.on("close", () => this.#gone(served));
     this.#watch();
-    this.#limit(served, this.#server.headersTimeout);
+    this.#awaitHead(served);
     this.#server.emit("connection", socket);
     if (this.#draining) socket.destroy();
   }
@@ -209,14 +219,12 @@ export class HttpService implements AsyncDisposable {
     if (served === undefined) return;
     peers.set(request, peers.get(served.socket) ?? null);
     served.responses.add(response);
-    this.#limit(served, this.#server.requestTimeout);
-    request.on("end", () => clearTimeout(served.timer));
+    this.#awaitRequest(served, request);
     if (this.#draining) lastOf(response);
+    request.on("end", () => this.#goOn(served, request));
     response.on("close", () => {
       served.responses.delete(response);
-      if (served.upgraded || served.responses.size > 0) return;
-      if (this.#draining) endSoon(served.socket);
-      else this.#limit(served, this.#server.headersTimeout);
+      this.#goOn(served, request);
     });
   };
 
@@ -228,11 +236,44 @@ export class HttpService implements AsyncDisposable {
     served.upgraded = true;
   };
 
-  /** Destroys a connection that does not send what is expected of it in time. */
-  #limit(served: Served, milliseconds: number | undefined): void {
+  /** Goes on to the next request of a connection, or to its end, where this one and its response are over. */
+  #goOn(served: Served, request: ServedRequest): void {
+    if (served.upgraded || served.responses.size > 0) return;
+    if (this.#draining) endSoon(served.socket);
+    else if (request.complete) this.#awaitNext(served);
+  }
+
+  /** Destroys a connection over which no head of a request comes in time. */
+  #awaitHead(served: Served): void {
+    this.#limit(served, this.#server.headersTimeout, () => served.socket.destroy());
+  }
+
+  /** Destroys one whose request does not come whole in time, while its response may take any time. */
+  #awaitRequest(served: Served, request: ServedRequest): void {
+    this.#limit(served, this.#server.requestTimeout, () => {
+      if (request.complete) this.#goOn(served, request);
+      else served.socket.destroy();
+    });
+  }
+
+  /** Destroys one that stays idle, later than was announced; a request that has begun has its own time. */
+  #awaitNext(served: Served): void {
+    const { headersTimeout, keepAliveTimeout = 0, keepAliveTimeoutBuffer = 1000 } = this.#server;
+    const { bytesRead } = served.socket;
+    const ends = keepAliveTimeout > 0;
+    const idle = ends ? keepAliveTimeout + keepAliveTimeoutBuffer : headersTimeout;
+    this.#limit(served, idle, () => {
+      if (served.socket.bytesRead !== bytesRead) this.#awaitHead(served);
+      else if (ends) served.socket.destroy();
+      else this.#awaitNext(served);
+    });
+  }
+
+  /** Does this after so many milliseconds, unless something else is awaited by then. */
+  #limit(served: Served, milliseconds: number | undefined, exceeded: () => void): void {
     clearTimeout(served.timer);
     if (typeof milliseconds !== "number" || !(milliseconds > 0)) return;
-    served.timer = setTimeout(() => served.socket.destroy(), milliseconds);
+    served.timer = setTimeout(exceeded, Math.min(milliseconds, LONGEST));
     (served.timer as unknown as { unref?(): void }).unref?.();
   }
 
@@ -285,8 +326,12 @@ function claim(server: ConnectionServer): () => void {
 /**
  * Gives a server of `node:http` the connections of a listener, which may be abstract, inherited, or
  * open to certain users only. The server must not listen to it by itself; it counts as `listening`
- * meanwhile. `headersTimeout` and `requestTimeout` of the server hold for these connections too. Peers
- * that connect from now on cannot send descriptors (`passDescriptors`, Linux 6.16).
+ * meanwhile. Peers that connect from now on cannot send descriptors (`passDescriptors`, Linux 6.16).
+ *
+ * The server's times hold for these connections too: `headersTimeout` for the head of the first
+ * request, `requestTimeout` for what follows a head, whether or not anybody reads it, and
+ * `keepAliveTimeout` with its buffer for a connection that is idle. The head of a later request has
+ * `headersTimeout` too, counted from when the connection would have ended idle.
  *
  * @param listener is closed when the service stops; closing it stops the service
  * @param server a server of `node:http`, on any runtime

@@ -1,9 +1,9 @@
-import { createServer, type ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { once } from "node:events";
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { UnixListener, UnixStream } from "../mod.ts";
-import { peerCredentialsOf, serve } from "../http.ts";
+import { type HttpService, peerCredentialsOf, serve } from "../http.ts";
 import {
   assertNoFdLeak,
   bytes,
@@ -113,6 +113,101 @@ test("a client that does not finish its request in time is cut off", async () =>
     await service.finished;
   });
 });
+
+/** Serves with the times of the server, and lets a client talk to it. */
+async function withTimes(
+  times: Partial<Server>,
+  answer: (request: IncomingMessage, response: ServerResponse) => void,
+  body: (
+    client: UnixStream,
+    service: HttpService,
+    answered: (count: number) => Promise<void>,
+  ) => Promise<void>,
+): Promise<void> {
+  await withTempSocketPath(async (path) => {
+    const server = Object.assign(createServer(answer), times);
+    let closed = 0;
+    server.on("request", (_request, response) => response.on("close", () => closed++));
+    const answered = (count: number) => until(() => closed === count, `response ${count}`);
+    await using service = serve(UnixListener.listen(path), server);
+    using client = await UnixStream.connect(path);
+    await body(client, service, answered);
+    service.close();
+  });
+}
+
+/** A limit that passes in no test. */
+const NEVER = 60_000;
+
+const atOnce = (_request: IncomingMessage, response: ServerResponse) => void response.end("done");
+
+for (const [what, more] of [["stays idle", ""], ["begins a head", "GET / HT"]] as const) {
+  test(`a client that ${what} after a request is cut off`, async () => {
+    const times = { keepAliveTimeout: 20, keepAliveTimeoutBuffer: 0, headersTimeout: 20 };
+    await withTimes(times, atOnce, async (client, service, answered) => {
+      await client.writeAll(GET);
+      await answered(1);
+      if (more !== "") await client.writeAll(bytes(more)).catch(() => {});
+      await until(() => service.connections === 0, "the end of the connection");
+    });
+  });
+}
+
+/** Waits until timers of 20 ms that are set by now have run. */
+const later = () => new Promise((resolve) => setTimeout(resolve, 50));
+
+test("an idle connection is kept as long as was announced, whatever headersTimeout says", async () => {
+  const times = { keepAliveTimeout: NEVER, headersTimeout: 20 };
+  await withTimes(times, atOnce, async (client, service, answered) => {
+    await client.writeAll(GET);
+    await answered(1);
+    await later();
+    assertEquals(service.connections, 1);
+    await client.writeAll(GET);
+    await answered(2);
+  });
+});
+
+test("without keepAliveTimeout an idle connection is kept, and one that begins a head is not", async () => {
+  const times = { keepAliveTimeout: 0, headersTimeout: 20 };
+  await withTimes(times, atOnce, async (client, service, answered) => {
+    await client.writeAll(GET);
+    await answered(1);
+    await later();
+    await client.writeAll(GET);
+    await answered(2);
+    await client.writeAll(bytes("GET / HT"));
+    await until(() => service.connections === 0, "the end of the connection");
+  });
+});
+
+test("a response may take longer than requestTimeout, though nobody reads its request", async () => {
+  const times = { requestTimeout: 20 };
+  await withTimes(times, (_request, response) => {
+    response.write("begins ");
+    setTimeout(() => response.end("and ends"), 50);
+  }, async (client) => {
+    await client.writeAll(bytes("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+    const answer = text(await readToEnd(client));
+    assert(answer.includes("and ends"), answer);
+  });
+});
+
+for (const [when, answers] of [["before", false], ["after", true]] as const) {
+  test(`a request whose body does not come is cut off ${when} it was answered`, async () => {
+    const times = { requestTimeout: 20, headersTimeout: NEVER, keepAliveTimeout: NEVER };
+    let came = false;
+    await withTimes(times, (_request, response) => {
+      came = true;
+      if (answers) response.end("unread");
+    }, async (client, service) => {
+      const head = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nsome";
+      await client.writeAll(bytes(head));
+      await until(() => came, "the request");
+      await until(() => service.connections === 0, "the end of the connection");
+    });
+  });
+}
 
 test("peerCredentialsOf() and serve() refuse what they cannot use", async () => {
   assertThrows(() => peerCredentialsOf(3 as never), TypeError);
