@@ -173,10 +173,8 @@ export class Exchange {
     for (const [name, value] of headers) if (name !== "host") lines.push([name, value]);
     if (!keep && !headers.has("connection")) lines.push(["connection", "close"]);
     if (!headers.has("accept")) lines.push(["accept", "*/*"]);
-    if (body === null) {
-      if (/^(POST|PUT|PATCH)$/.test(method)) lines.push(["content-length", "0"]);
-    } else if (body.length === null) lines.push(["transfer-encoding", "chunked"]);
-    else lines.push(["content-length", String(body.length)]);
+    if (body?.length === null) lines.push(["transfer-encoding", "chunked"]);
+    else if (body !== null) lines.push(["content-length", String(body.length)]);
     const head = packHead(method, url.pathname + url.search, lines);
     const { stream } = this.#connection;
     if (body?.source instanceof Uint8Array) {

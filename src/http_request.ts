@@ -27,10 +27,14 @@ export interface OutgoingRequest {
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const USUAL_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"];
+const METHODS_WITH_BODY = ["PATCH", "POST", "PUT"];
 const FORBIDDEN_METHODS = ["CONNECT", "TRACE", "TRACK"];
 
 /** Headers that say how a message is framed, or how the connection is used. */
 const OWN_HEADERS = ["transfer-encoding", "expect", "upgrade", "keep-alive", "trailer"];
+
+/** A body of no bytes, whose length is said all the same. */
+const EMPTY: RequestBody = { source: new Uint8Array(0), length: 0, repeatable: true };
 
 /** Options of other implementations that choose where to connect: never to be overlooked. */
 const FOREIGN_OPTIONS = ["dispatcher", "client", "unix", "proxy", "tls"];
@@ -81,7 +85,11 @@ export async function requestOf(
   if (connection !== "close" && connection !== "keep-alive") {
     throw new TypeError(`Cannot send the header connection: ${JSON.stringify(connection)}`);
   }
-  const body = hasBody ? await bodyOf(made, init?.body ?? null, headers) : null;
+  checkHost(headers.get("host"));
+  const stated = statedLength(headers);
+  if (!hasBody) checkLength(stated, 0);
+  const empty = stated === 0 || METHODS_WITH_BODY.includes(method) ? EMPTY : null;
+  const body = hasBody ? await bodyOf(made, init?.body ?? null, stated) : empty;
   return { method, url, headers, body, redirect, signals };
 }
 
@@ -115,9 +123,8 @@ export function urlOf(input: string | URL, base: string | URL = BASE): URL {
 async function bodyOf(
   made: Request,
   body: BodyInit | null,
-  headers: Headers,
+  stated: number | null,
 ): Promise<RequestBody> {
-  const stated = statedLength(headers);
   if (body instanceof Blob) {
     checkLength(stated, body.size);
     return { source: () => body.stream(), length: body.size, repeatable: true };
@@ -131,6 +138,12 @@ async function bodyOf(
   const bytes = new Uint8Array(await made.arrayBuffer());
   checkLength(stated, bytes.length);
   return { source: bytes, length: bytes.length, repeatable: true };
+}
+
+/** One host and perhaps a port: several headers of this name have become one with a comma. */
+function checkHost(host: string | null): void {
+  if (host === null || /^[^\s,/?#@]*$/.test(host)) return;
+  throw new TypeError(`Cannot send the header host: ${JSON.stringify(host)}`);
 }
 
 /** The length that the caller gives, which a stream then has to keep to. */

@@ -205,6 +205,17 @@ test("fetch() never writes the end of a line into a head", async () => {
       { headers: { connection: "upgrade" } },
       { method: "POST", body: "abc", headers: { "content-length": "5" } },
       { method: "POST", body: "abc", headers: { "content-length": "3, 3" } },
+      { headers: { "content-length": "5" } },
+      { method: "POST", headers: { "Content-Length": "5" } },
+      { method: "HEAD", headers: { "content-length": "5" } },
+      { headers: [["content-length", "0"], ["Content-Length", "5"]] },
+      { headers: { "content-length": "" } },
+      { headers: { "Transfer-Encoding": "chunked" } },
+      { headers: { "transfer-encoding ": "chunked" } },
+      { headers: { trailer: "x-sum" } },
+      { headers: { connection: "keep-alive, content-length" } },
+      { headers: [["host", "a"], ["Host", "b"]] },
+      { headers: { host: "a b" } },
       { body: "x" },
       { integrity: "sha256-x" },
       { cache: "only-if-cached" },
@@ -219,6 +230,30 @@ test("fetch() never writes the end of a line into a head", async () => {
       await assertRejects(() => fetch(url), TypeError, undefined, url);
     }
     assertEquals(fetch.idle, 1);
+  });
+});
+
+test("fetch() says once that a body is empty, where the caller or the method says it", async () => {
+  let head = "";
+  await withRaw(async (stream) => {
+    for (;;) {
+      head = await request(stream);
+      await stream.writeAll(bytes(`${OK}Content-Length: 0\r\n\r\n`)).catch(() => {});
+      if (stream.closed || head === "\r\n\r\n") return stream.close();
+    }
+  }, async (fetch) => {
+    const lengths = async (init: RequestInit) => {
+      await fetch("/", init);
+      return head.match(/^content-length: .*$/gim);
+    };
+    const headers = { "content-length": "0" };
+    assertEquals(await lengths({ method: "POST", headers }), ["content-length: 0"]);
+    assertEquals(await lengths({ method: "POST" }), ["content-length: 0"]);
+    assertEquals(await lengths({ method: "POST", body: "" }), ["content-length: 0"]);
+    assertEquals(await lengths({ method: "DELETE", headers }), ["content-length: 0"]);
+    assertEquals(await lengths({ headers }), ["content-length: 0"]);
+    assertEquals(await lengths({ method: "DELETE" }), null);
+    fetch.close();
   });
 });
 
