@@ -1,11 +1,12 @@
-import { createServer, type Server } from "node:http";
+import { createServer, type Server, type ServerResponse } from "node:http";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { UnixListener } from "../mod.ts";
 import { createFetch, type HttpService, peerCredentialsOf, serve } from "../http.ts";
-import { assertNoFdLeak, bytes, settled, withTempDir } from "./support/mod.ts";
+import { assertNoFdLeak, bytes, settled, text, withTempDir } from "./support/mod.ts";
 import { join } from "@std/path";
 import process from "node:process";
+import { until } from "./support/waiting.ts";
 import { pathOfLength } from "./support/addresses.ts";
 import { freshName } from "./support/interop.ts";
 
@@ -272,6 +273,52 @@ test("bodies with a content-encoding are decoded", async () => {
       assertEquals(await (await fetch(`/${name}`)).text(), "squeezed");
     }
     assertEquals(await (await fetch("/own")).text(), "as it is");
+  });
+});
+
+test("an empty body with a content-encoding is empty, whenever its end comes", async () => {
+  const ends: (() => void)[] = [];
+  const server = createServer((request, response) => {
+    response.setHeader("content-encoding", request.url!.slice(1));
+    response.flushHeaders();
+    ends.push(() => response.end());
+  });
+  await withServed(server, async (path) => {
+    using fetch = createFetch(path);
+    for (const coding of ["gzip", "deflate", "br", "gzip,%20br"]) {
+      const response = await fetch(`/${decodeURI(coding)}`);
+      const body = response.text();
+      ends.pop()!();
+      assertEquals(await body, "", coding);
+      assertEquals([fetch.idle, fetch.active], [1, 0]);
+    }
+  });
+});
+
+test("a decoded body that is cancelled, or breaks off, ends its connection", async () => {
+  const { gzipSync } = process.getBuiltinModule("node:zlib");
+  const responses: ServerResponse[] = [];
+  const server = createServer((request, response) => {
+    responses.push(response);
+    response.setHeader("content-encoding", "gzip");
+    if (request.url === "/begins") response.write(gzipSync("squeezed"));
+    else response.flushHeaders();
+  });
+  await withServed(server, async (path) => {
+    using fetch = createFetch(path);
+    const freed = () => until(() => fetch.active === 0, "the end of the connection");
+    for (const url of ["/begins", "/waits"]) {
+      const reader = (await fetch(url)).body!.getReader();
+      const first = reader.read();
+      if (url === "/begins") assertEquals(text((await first).value!), "squeezed");
+      await reader.cancel();
+      await freed();
+    }
+    const body = (await fetch("/breaks")).text();
+    responses.at(-1)!.destroy();
+    await assertRejects(() => body, TypeError);
+    await freed();
+    assertEquals(fetch.idle, 0);
   });
 });
 
