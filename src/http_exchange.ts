@@ -52,9 +52,6 @@ export interface Received {
   body: ReadableStream<Uint8Array<ArrayBuffer>> | null;
 }
 
-/** The largest body that is copied behind its head, to go out with one call. */
-const SMALL = 16384;
-
 /** Sends a request and reads a response. It ends the lease. */
 export class Exchange {
   readonly #lease: Lease;
@@ -177,14 +174,9 @@ export class Exchange {
     else if (body !== null) lines.push(["content-length", String(body.length)]);
     const head = packHead(method, url.pathname + url.search, lines);
     const { stream } = this.#connection;
-    if (body?.source instanceof Uint8Array) {
-      const together = body.source.length <= SMALL;
-      await stream.writeAll(together ? concat(head, body.source) : head);
-      if (!together) await stream.writeAll(body.source);
-    } else {
-      await stream.writeAll(head);
-      if (body !== null) await this.#stream(body.source as () => ReadableStream<Uint8Array>, body);
-    }
+    if (body?.source instanceof Uint8Array) return await stream.writeAll([head, body.source]);
+    await stream.writeAll(head);
+    if (body !== null) await this.#stream(body.source as () => ReadableStream<Uint8Array>, body);
   }
 
   async #stream(open: () => ReadableStream<Uint8Array>, { length }: RequestBody): Promise<void> {
@@ -200,12 +192,8 @@ export class Exchange {
       if (chunk.length === 0) continue;
       if (chunk.length > left) throw new TypeError("The body is longer than its content-length");
       left -= chunk.length;
-      if (length !== null) await stream.writeAll(chunk);
-      else {
-        await stream.writeAll(
-          concat(toLatin1(`${chunk.length.toString(16)}\r\n`), chunk, CRLF),
-        );
-      }
+      const size = `${chunk.length.toString(16)}\r\n`;
+      await stream.writeAll(length === null ? [toLatin1(size), chunk, CRLF] : chunk);
     }
     if (this.#failure !== null || stream.closed) return;
     if (length !== null && left > 0) throw new TypeError("The body is shorter than its length");
@@ -214,17 +202,6 @@ export class Exchange {
 }
 
 const CRLF = toLatin1("\r\n");
-
-function concat(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const length = parts.reduce((sum, part) => sum + part.length, 0);
-  const all = new Uint8Array(new ArrayBuffer(length));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
 
 /** What reading a body fails with, as with every fetch. */
 function unreadable(cause: unknown): TypeError {
