@@ -97,7 +97,10 @@ async function* textLines(
   most: number,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<string, void, void> {
-  for (let line; (line = await nextLine(reader, most, signal)) !== null;) {
+  for (;;) {
+    signal?.throwIfAborted();
+    const line = await nextLine(reader, most, signal);
+    if (line === null) return;
     yield decodeText(line, "A line");
   }
 }

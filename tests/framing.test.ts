@@ -100,6 +100,25 @@ test("linesOf() ends with the signal's reason, and reads from an Fd as well", as
     controller.abort(new Error("enough"));
     await assertRejects(() => next, Error, "enough");
   });
+  for (const sent of ["a\nb\nc\n", "a"]) {
+    await withSocketPair(async (a, b) => {
+      await a.writeAll(bytes(sent));
+      a.closeWrite();
+      const controller = new AbortController();
+      const lines: string[] = [];
+      await assertRejects(
+        async () => {
+          for await (const line of linesOf(b, { signal: controller.signal })) {
+            lines.push(line);
+            controller.abort(new Error("enough"));
+          }
+        },
+        Error,
+        "enough",
+      );
+      assertEquals(lines, ["a"]);
+    });
+  }
   const [end, other] = Fd.pipe();
   other.writeSync(bytes("a\nb"));
   other.close();
