@@ -134,6 +134,11 @@ export abstract class Framing implements Disposable {
     return this.reader.take(this.reader.available);
   }
 
+  /** @ignore */
+  get bytesWritten(): number | undefined {
+    return this.#stream.bytesWritten;
+  }
+
   /** Closes the stream, where it can be closed. */
   close(): void {
     this.#stream.close?.();

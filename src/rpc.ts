@@ -45,8 +45,13 @@ export interface RpcOptions {
   handlers?: Readonly<Record<string, RpcHandler>> | undefined;
   /**
    * How many calls of the peer run at once, counted until their answers are sent: from 1 to 65,536;
-   * 64 without it. Beyond, reading pauses; while requests of this side are open it goes on, and more
-   * calls are answered with `Busy`. A peer that sends twice as many and takes no answer is cut off.
+   * 64 without it. A batch counts as one: its calls run one after the other. Beyond, reading pauses.
+   *
+   * While requests of this side are open it goes on, since their answers are to come: further
+   * notifications run, and further requests are answered with `Busy`. At twice as many it pauses all
+   * the same, until one of them is over, however long that takes; requests of this side wait
+   * meanwhile, so that a handler that makes one had better give it a signal. The connection ends only
+   * where nothing of the answers can be sent for 5 seconds: the peer takes none, or waits as well.
    */
   maxConcurrent?: number | undefined;
   /** How many messages one batch of the peer may have: from 1 to 65,536; 100 without it. */
@@ -98,8 +103,13 @@ export class RpcConnection implements Disposable {
   /** The calls of the peer by their ids. */
   readonly #running: Map<RpcId, AbortController> = new Map();
   readonly #ending: AbortController = new AbortController();
+  readonly #finished: PromiseWithResolvers<void> = Promise.withResolvers();
   #lastId = 0;
+  /** How many messages of the peer are being worked on, up to the end of their answers. */
   #active = 0;
+  /** How many answers are on their way out, and how many have gone. */
+  #answering = 0;
+  #answered = 0;
   #wake: () => void = () => {};
   #readEnded = false;
 
@@ -130,8 +140,9 @@ export class RpcConnection implements Disposable {
     this.#maxConcurrent = checkInteger(ifAbsent(maxConcurrent, 64), "maxConcurrent", 1, 65536);
     this.#maxBatch = checkInteger(ifAbsent(maxBatch, 100), "maxBatch", 1, 65536);
     this.#channel = new JsonChannel(framing);
-    this.finished = this.#serve();
+    this.finished = this.#finished.promise;
     this.finished.catch(() => {});
+    this.#serve().then(() => this.#end(undefined), (error) => this.#end(error));
   }
 
   /**
@@ -197,60 +208,88 @@ export class RpcConnection implements Disposable {
   }
 
   async #serve(): Promise<void> {
+    for (;;) {
+      await this.#room();
+      let value: unknown;
+      try {
+        value = await abortable(this.#channel.receive(), this.#ending.signal);
+      } catch (error) {
+        if (!isUnreadable(error)) throw error;
+        void this.#start(() =>
+          this.#refuse(null, RpcCode.ParseError, "Parse error", error.message)
+        );
+        continue;
+      }
+      if (value === undefined) break;
+      this.#take(value);
+    }
+    this.#readEnded = true;
+    this.#rejectAll(ended(undefined));
+    while (this.#active > 0) await this.#turn();
+  }
+
+  /** Whether nothing more is to be read for now. */
+  get #full(): boolean {
+    const most = this.#pending.size === 0 ? this.#maxConcurrent : 2 * this.#maxConcurrent;
+    return this.#active >= most;
+  }
+
+  /** Resolves when there is room for another message. */
+  async #room(): Promise<void> {
+    if (!this.#full) return;
+    const watch = this.#watchAnswers();
     try {
-      for (;;) {
-        while (this.#active >= this.#maxConcurrent && this.#pending.size === 0) await this.#turn();
-        let value: unknown;
-        try {
-          value = await abortable(this.#channel.receive(), this.#ending.signal);
-        } catch (error) {
-          if (!isUnreadable(error)) throw error;
-          this.#start(this.#refuse(null, RpcCode.ParseError, "Parse error", error.message));
-          continue;
-        }
-        if (value === undefined) break;
-        this.#start(Array.isArray(value) ? this.#batch(value) : this.#single(value));
-      }
-      this.#readEnded = true;
-      this.#rejectAll(ended(undefined));
-      while (this.#active > 0) await this.#turn();
-      this.#end(undefined);
-    } catch (error) {
-      if (this.#ending.signal.aborted) {
-        if (this.#ending.signal.reason === CLOSED) return;
-        throw this.#ending.signal.reason;
-      }
-      this.#end(error);
-      throw error;
+      while (this.#full) await this.#turn();
+    } finally {
+      clearInterval(watch);
     }
   }
 
-  /** Resolves when a call has been answered, a request was made, or the connection ends. */
-  #turn(): Promise<void> {
-    this.#ending.signal.throwIfAborted();
-    return new Promise((resolve, reject) => {
-      this.#wake = () => {
-        if (this.#ending.signal.aborted) reject(this.#ending.signal.reason);
-        else resolve();
-      };
-    });
-  }
-
-  #start(work: Promise<unknown>): void {
-    this.#active++;
-    if (this.#active > 2 * this.#maxConcurrent) {
+  /** Ends the connection where twice as many as may run are there, and answers get nowhere. */
+  #watchAnswers(): ReturnType<typeof setInterval> {
+    let before = -1;
+    let seconds = 0;
+    const watch = setInterval(() => {
+      const now = this.#answered + (this.#channel.framing.bytesWritten ?? 0);
+      const stuck = this.#answering > 0 && this.#active >= 2 * this.#maxConcurrent;
+      seconds = stuck && now === before ? seconds + 1 : 0;
+      before = now;
+      if (seconds < PATIENCE) return;
       this.#end(new Error("The peer calls, and does not take the answers"));
-    }
-    work.then((reply) => reply === undefined ? undefined : this.#reply(reply)).catch((error) => {
-      if (!this.#ending.signal.aborted) this.#end(error);
-    }).finally(() => {
+    }, 1000);
+    (watch as unknown as { unref?(): void }).unref?.();
+    return watch;
+  }
+
+  /** Resolves when a call has been answered or a request was made; rejects when the connection ends. */
+  #turn(): Promise<void> {
+    return abortable(new Promise((resolve) => this.#wake = resolve), this.#ending.signal);
+  }
+
+  #take(value: unknown): void {
+    if (Array.isArray(value)) return void this.#start((busy) => this.#batch(value, busy));
+    const message = classify(value);
+    if (isAnswer(message)) this.#settle(message);
+    else void this.#start((busy) => this.#run(message, busy));
+  }
+
+  /** Does what a message asks for, and sends the answer, if there is one. */
+  async #start(work: (busy: boolean) => Promise<unknown>): Promise<void> {
+    const busy = ++this.#active > this.#maxConcurrent;
+    try {
+      const reply = await work(busy);
+      if (reply !== undefined) await this.#reply(reply);
+    } catch (error) {
+      this.#end(error);
+    } finally {
       this.#active--;
       this.#wake();
-    });
+    }
   }
 
   /** Sends an answer; one that is too long or no JSON becomes an error. */
   async #reply(reply: unknown): Promise<void> {
+    this.#answering++;
     try {
       await this.#channel.send(reply);
     } catch (error) {
@@ -258,10 +297,13 @@ export class RpcConnection implements Disposable {
       this.#tell(error);
       const { id } = reply as { id?: RpcId };
       await this.#channel.send(failed(id ?? null, RpcCode.InternalError, "Internal error"));
+    } finally {
+      this.#answering--;
+      this.#answered++;
     }
   }
 
-  async #batch(values: unknown[]): Promise<unknown> {
+  async #batch(values: unknown[], busy: boolean): Promise<unknown> {
     if (values.length === 0) return await this.#refuse(null, RpcCode.InvalidRequest, INVALID);
     if (values.length > this.#maxBatch) {
       const why = `more than ${this.#maxBatch} in a batch`;
@@ -272,17 +314,10 @@ export class RpcConnection implements Disposable {
     for (const message of incoming) if (isAnswer(message)) this.#settle(message);
     const replies: unknown[] = [];
     for (const message of incoming) {
-      const reply = isAnswer(message) ? undefined : await this.#run(message);
+      const reply = isAnswer(message) ? undefined : await this.#run(message, busy);
       if (reply !== undefined) replies.push(reply);
     }
     return replies.length === 0 ? undefined : replies;
-  }
-
-  #single(value: unknown): Promise<unknown> {
-    const message = classify(value);
-    if (!isAnswer(message)) return this.#run(message);
-    this.#settle(message);
-    return Promise.resolve();
   }
 
   #settle(message: Answer): void {
@@ -301,18 +336,16 @@ export class RpcConnection implements Disposable {
   }
 
   /** Runs one call; what it answers, or undefined. */
-  async #run(message: Exclude<Incoming, Answer>): Promise<unknown> {
+  async #run(message: Exclude<Incoming, Answer>, busy: boolean): Promise<unknown> {
     if (message.kind === "invalid") {
       return await this.#refuse(message.id, RpcCode.InvalidRequest, INVALID, message.why);
     }
     if (message.kind === "notification") return await this.#notified(message);
     const { id, method, params } = message;
-    if (this.#active >= this.#maxConcurrent && !this.#running.has(id)) {
-      return await this.#refuse(id, RpcCode.Busy, "Too many calls at once");
-    }
     if (this.#running.has(id)) {
       return await this.#refuse(id, RpcCode.InvalidRequest, INVALID, "its id is in use");
     }
+    if (busy) return await this.#refuse(id, RpcCode.Busy, "Too many calls at once");
     const handler = this.#handlerOf(method);
     if (handler === undefined) {
       return await this.#refuse(id, RpcCode.MethodNotFound, "Method not found", method);
@@ -365,13 +398,16 @@ export class RpcConnection implements Disposable {
     }
   }
 
+  /** Closes the stream, and tells everybody who waits. Only the first end counts. */
   #end(cause: unknown): void {
     if (this.#ending.signal.aborted) return;
-    this.#ending.abort(cause ?? CLOSED);
+    const reason = cause ?? new Error("The connection was closed");
+    this.#ending.abort(reason);
     this.#channel.close();
     this.#rejectAll(ended(cause));
-    for (const controller of this.#running.values()) controller.abort(this.#ending.signal.reason);
-    this.#wake();
+    for (const controller of this.#running.values()) controller.abort(reason);
+    if (cause === undefined) this.#finished.resolve();
+    else this.#finished.reject(cause);
   }
 
   #rejectAll(error: Error): void {
@@ -380,10 +416,10 @@ export class RpcConnection implements Disposable {
   }
 }
 
-const INVALID = "Invalid Request";
+/** For how many seconds answers may get nowhere. */
+const PATIENCE = 5;
 
-/** Why waiting ends when nothing is wrong. */
-const CLOSED = new Error("The connection was closed");
+const INVALID = "Invalid Request";
 
 type Answer = Extract<Incoming, { kind: "result" | "error" | "strange answer" }>;
 

@@ -13,7 +13,7 @@ import {
   type RpcOptions,
 } from "../framing.ts";
 import { assertNoFdLeak, bytes, readText, settled } from "./support/mod.ts";
-import { isPending } from "./support/waiting.ts";
+import { isPending, reactorTurn, until } from "./support/waiting.ts";
 
 type Make = (stream: FramedStream) => Framing;
 const FRAMINGS: [name: string, make: Make][] = [
@@ -27,17 +27,19 @@ function connected(make: Make, a: RpcOptions, b: RpcOptions): [RpcConnection, Rp
 }
 
 /** A connection, and the raw lines of its peer. */
-function raw(options: RpcOptions): {
+function raw(options: RpcOptions, maxLength = 65536): {
   rpc: RpcConnection;
+  own: UnixStream;
   peer: UnixStream;
   tell(line: unknown): Promise<void>;
   hear(): Promise<unknown>;
 } {
-  const [one, peer] = UnixStream.pair();
-  const rpc = new RpcConnection(new LineFraming(one), options);
+  const [own, peer] = UnixStream.pair();
+  const rpc = new RpcConnection(new LineFraming(own, { maxLength }), options);
   let rest = "";
   return {
     rpc,
+    own,
     peer,
     tell: (line) =>
       peer.writeAll(bytes(`${typeof line === "string" ? line : JSON.stringify(line)}\n`)),
@@ -260,24 +262,153 @@ test("no more calls run at once than maxConcurrent, and reading pauses", async (
   assertEquals(most, 2);
 });
 
+/** Runs a body that lets the seconds of repeating timers pass. */
+async function withSeconds(body: (pass: (seconds: number) => void) => Promise<void>) {
+  const { setInterval, clearInterval } = globalThis;
+  const timers = new Map<unknown, () => void>();
+  Object.assign(globalThis, {
+    setInterval: (action: () => void) => {
+      const timer = {};
+      timers.set(timer, action);
+      return timer;
+    },
+    clearInterval: (timer: unknown) => timers.delete(timer),
+  });
+  try {
+    await body((seconds) => {
+      for (let i = 0; i < seconds; i++) for (const action of [...timers.values()]) action();
+    });
+    assertEquals(timers.size, 0);
+  } finally {
+    Object.assign(globalThis, { setInterval, clearInterval });
+  }
+}
+
+const lines = (values: unknown[]) =>
+  bytes(values.map((value) => JSON.stringify(value) + "\n").join(""));
+const call = (id: number) => ({ jsonrpc: "2.0", id, method: "wait" });
+
 test("while requests are open, calls beyond maxConcurrent are refused, and a flood cuts off", async () => {
+  await withSeconds(async (pass) => {
+    const { rpc, own, peer, tell, hear } = raw({
+      maxConcurrent: 1,
+      handlers: { wait: () => new Promise(() => {}) },
+    });
+    using _peer = peer;
+    const asked = rpc.request("ask");
+    asked.catch(() => {});
+    await hear();
+    await tell(call(1));
+    await tell(call(2));
+    assertEquals((await hear() as { error: { code: number } }).error.code, RpcCode.Busy);
+    await tell({ jsonrpc: "2.0", id: 0, result: "ignored" });
+    const flood = peer.writeAll(lines(Array.from({ length: 20_000 }, (_, i) => call(i + 2))));
+    flood.catch(() => {});
+    const stuck = async () => {
+      for (let before = -1; before !== own.bytesWritten;) {
+        before = own.bytesWritten;
+        await reactorTurn();
+      }
+    };
+    await stuck();
+    pass(5);
+    // What the peer takes counts from anew.
+    await peer.read(new Uint8Array(100_000));
+    await stuck();
+    pass(5);
+    assert(await isPending(rpc.finished));
+    pass(1);
+    await assertRejects(() => asked, Error, "has ended");
+    await assertRejects(() => rpc.finished, Error, "does not take the answers");
+    await flood.catch(() => {});
+  });
+});
+
+test("a large answer that is taken slowly cuts nobody off", async () => {
+  const large = "x".repeat(2_000_000);
+  await withSeconds(async (pass) => {
+    const { rpc, own, peer, tell } = raw(
+      { maxConcurrent: 1, handlers: { wait: () => large } },
+      4_000_000,
+    );
+    using _rpc = rpc;
+    using _peer = peer;
+    rpc.request("ask").catch(() => {});
+    await tell(call(1));
+    await tell(call(2));
+    const buffer = new Uint8Array(300_000);
+    for (let taken = 0; taken < large.length;) {
+      const { bytesWritten } = own;
+      const count = await peer.read(buffer);
+      assert(count !== null, "the connection ended");
+      taken += count;
+      if (taken < large.length) {
+        await until(() => own.bytesWritten > Math.min(bytesWritten, large.length), "more of it");
+      }
+      pass(3);
+    }
+    assert(own.bytesWritten > large.length);
+    assert(await isPending(rpc.finished));
+    rpc.close();
+    await rpc.finished;
+  });
+});
+
+test("many calls at once pause reading while requests are open, however long they take", async () => {
+  const gate = Promise.withResolvers<void>();
+  let [running, most, handled] = [0, 0, 0];
+  await withSeconds(async (pass) => {
+    const { rpc, peer, tell } = raw({
+      maxConcurrent: 2,
+      handlers: {
+        wait: async () => {
+          most = Math.max(most, ++running);
+          await gate.promise;
+          running--;
+          handled++;
+        },
+      },
+    });
+    using _rpc = rpc;
+    using _peer = peer;
+    const asked = rpc.request("ask");
+    const controller = new AbortController();
+    const aborted = rpc.request("ask", [], { signal: controller.signal });
+    await peer.writeAll(lines(Array(50).fill({ jsonrpc: "2.0", method: "wait" })));
+    await tell({ jsonrpc: "2.0", id: 1, result: "at last" });
+    await until(() => running === 4, "four calls");
+    pass(1000);
+    assert(await isPending(Promise.race([asked, aborted, rpc.finished])));
+    controller.abort(new Error("enough"));
+    await assertRejects(() => aborted, Error, "enough");
+    gate.resolve();
+    assertEquals(await asked, "at last");
+    await until(() => handled === 50, "all calls");
+    assertEquals(most, 4);
+  });
+});
+
+test("the calls of a batch run one after the other, and are no reason to refuse each other", async () => {
   const { rpc, peer, tell, hear } = raw({
     maxConcurrent: 1,
-    handlers: { wait: () => new Promise(() => {}) },
+    handlers: { ok: async () => await Promise.resolve("ok"), wait: () => new Promise(() => {}) },
   });
+  using _rpc = rpc;
   using _peer = peer;
+  const batch = [1, 2, 3].map((id) => ({ jsonrpc: "2.0", id, method: "ok" }));
+  const answers = batch.map(({ id }) => ({ jsonrpc: "2.0", id, result: "ok" }));
+  await tell(batch);
+  assertEquals(await hear(), answers);
   const asked = rpc.request("ask");
   await hear();
-  await tell({ jsonrpc: "2.0", id: 1, method: "wait" });
-  await tell({ jsonrpc: "2.0", id: 2, method: "wait" });
-  assertEquals((await hear() as { error: { code: number } }).error.code, RpcCode.Busy);
-  await tell({ jsonrpc: "2.0", id: 0, result: "ignored" });
-  const calls = Array.from({ length: 50 }, () => ({ jsonrpc: "2.0", method: "wait" }));
-  await peer.writeAll(bytes(calls.map((call) => JSON.stringify(call)).join("\n") + "\n")).catch(
-    () => {},
-  );
-  await assertRejects(() => asked, Error, "has ended");
-  await assertRejects(() => rpc.finished, Error, "does not take the answers");
+  await tell(batch);
+  assertEquals(await hear(), answers);
+  await tell(call(4));
+  await tell(batch);
+  const codes = (await hear() as { error: { code: number } }[]).map(({ error }) => error.code);
+  assertEquals(codes, Array(3).fill(RpcCode.Busy));
+  await tell({ jsonrpc: "2.0", id: 1, result: "answered" });
+  assertEquals(await asked, "answered");
 });
 
 test("what breaks the framing ends the connection with it", async () => {
