@@ -35,7 +35,8 @@ export const limits: readonly Limit[] = [
   },
   {
     reason: "QEMU does not know SO_PASSPIDFD and SO_PASSRIGHTS",
-    symptom: /Cannot set the passing of (pidfds|descriptors): ENOPROTOOPT/,
+    symptom:
+      /Cannot set the passing of (pidfds|descriptors): ENOPROTOOPT|Error: option 76 1: error 92/,
   },
   {
     reason: "QEMU does not know SO_PEEK_OFF",
@@ -68,6 +69,9 @@ export const limits: readonly Limit[] = [
           `G161 storms of descriptors to and from a process under ${other} bring just what was sent, and leave none open on either side`,
         ]),
       ],
+      interop_c_ancillary: KINDS.map((kind) =>
+        `G137 ${kind}.sendMessage() of two descriptors and credentials is cut where a C program has less room`
+      ),
       cmsg_kernel: [
         ...SOCKETS.map((type) =>
           "parseControl() reports every descriptor that the kernel installs, in 1200 messages " +
@@ -99,6 +103,9 @@ export const limits: readonly Limit[] = [
         ...KINDS.map((kind) => `H170 ${kind}: the pid of no process is ESRCH, and nothing is sent`),
         "H170 root may claim any ids, and the pid of any process that lives",
       ],
+      interop_c_ancillary: KINDS.map((kind) =>
+        `H170 ${kind} and a C program cannot claim to be a process that is not there`
+      ),
     },
     inUserNamespace: true,
   },
@@ -127,6 +134,10 @@ export const limits: readonly Limit[] = [
         "L229 UnixStream's writes survive a closed peer where SIGPIPE has its default effect",
       ],
     },
+  },
+  {
+    reason: "QEMU 7.2 itself fails now and then",
+    symptom: /cpu_exec: assertion failed: \(cpu == current_cpu\)/,
   },
   {
     reason: "QEMU needs memory of its own in every process",

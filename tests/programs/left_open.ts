@@ -25,7 +25,10 @@ const programs: Record<string, () => unknown> = {
     for (let i = 0; i < 3; i++) makePair();
   },
   "unref"() {
-    UnixListener.listen({ kind: "unnamed" }).unref();
+    const listener = UnixListener.listen({ kind: "unnamed" });
+    listener.unref();
+    // Left open, and not lost.
+    process.on("exit", () => void listener);
   },
   "given away"() {
     makePair().map((stream) => stream.intoFd());
