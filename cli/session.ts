@@ -20,7 +20,7 @@ const SIGNALS = [
 /** The longest time that a timer can have, in milliseconds. */
 export const LONGEST_TIMEOUT = 0x7fff_ffff;
 
-/** Milliseconds that after a signal are left for what was said before, if somebody reads it. */
+/** Milliseconds that after a signal, or at the end of `--timeout`, are left for what was said before, if somebody reads it. */
 const LAST_WORDS = 1000;
 
 /** What a command works with. */
@@ -62,8 +62,7 @@ export class Session {
       process.on(signal, () => {
         if (signal === "SIGHUP" && hangUpIgnored) return;
         if (this.#onSignal === null) {
-          this.#impatient.resolve();
-          setTimeout(() => this.#silenced.resolve(), LAST_WORDS);
+          this.#giveUpWriting();
           return this.#end(code);
         }
         this.signalled = code;
@@ -78,12 +77,18 @@ export class Session {
     if (this.#timer === null) {
       this.#timer = setTimeout(() => {
         // Perhaps just because nobody reads the output.
-        this.#impatient.resolve();
+        this.#giveUpWriting();
         this.#fail(new Failure(`Timed out: nothing happened for ${this.#timeout} ms`));
       }, this.#timeout);
     } else {
       this.#timer.refresh();
     }
+  }
+
+  /** Waits for no reader of what was written, and not long for one of what was said. */
+  #giveUpWriting(): void {
+    this.#impatient.resolve();
+    setTimeout(() => this.#silenced.resolve(), LAST_WORDS);
   }
 
   /** From now on nothing is a matter of time, and signals are somebody else's. */
@@ -111,7 +116,7 @@ export class Session {
     await Promise.race([this.output.finish(), this.#impatient.promise]);
   }
 
-  /** What was said on stderr is on its way, or a signal says not to wait for that. */
+  /** What was said on stderr is on its way, or nothing waits for that any longer. */
   async told(): Promise<void> {
     await Promise.race([errWritten(), this.#silenced.promise]);
   }

@@ -4,7 +4,7 @@
  */
 
 import process from "node:process";
-import { errnoName, file } from "../ffi/mod.ts";
+import { errnoName, file, sockets } from "../ffi/mod.ts";
 import { Fd } from "../src/fd.ts";
 import { codeOf, Failure } from "./failures.ts";
 
@@ -70,25 +70,64 @@ async function writeByDeno(
   name: "stdout" | "stderr",
   data: Uint8Array,
 ): Promise<void> {
-  const fd = name === "stdout" ? 1 : 2;
-  // Another process that has the same pipe open may have made it non-blocking. What Deno throws then
-  // does not tell how much it has written. To ask needs a permission that `--help` does without.
-  if (deno.permissions.querySync({ name: "ffi" }).state === "granted" && file.isNonBlocking(fd)) {
-    using own = Fd.received(file.duplicate(fd));
-    return await own.writeAll(data);
+  const own = nonBlocking(deno, name);
+  if (own !== null) {
+    own.ref();
+    return await own.writeAll(data).finally(() => own.unref());
   }
   for (let rest = data; rest.length > 0;) rest = rest.subarray(await deno[name].write(rest));
 }
+
+const NUMBERS = { stdout: 1, stderr: 2 };
+const duplicates: { stdout?: Fd; stderr?: Fd } = {};
+
+/**
+ * A duplicate to write through where another process that has the same pipe open has made it non-blocking: what
+ * Deno throws then does not tell how much it has written. Null where it blocks, and where that cannot be
+ * known: to ask takes a permission that `--help` does without, and a system that the library supports.
+ */
+function nonBlocking(deno: DenoNamespace, name: "stdout" | "stderr"): Fd | null {
+  if (!mayAsk(deno)) return null;
+  try {
+    if (!file.isNonBlocking(NUMBERS[name])) return null;
+    const known = duplicates[name];
+    if (known !== undefined) return known;
+    const made = file.duplicate(NUMBERS[name]);
+    return made < 0 ? null : duplicates[name] = Fd.received(made).unref();
+  } catch {
+    return null;
+  }
+}
+
+function mayAsk(deno: DenoNamespace): boolean {
+  return deno.permissions.querySync({ name: "ffi" }).state === "granted";
+}
+
+/** Whether these few bytes can be written to stderr now, on Deno. */
+function fitsNow(deno: DenoNamespace, text: string): boolean {
+  if (text.length > SURE / 4 || !mayAsk(deno)) return false;
+  try {
+    return sockets.pollOne(NUMBERS.stderr, "writable", 0) === 1;
+  } catch {
+    return false;
+  }
+}
+
+/** How many bytes a pipe has room for that is called writable. */
+const SURE = 4096;
 
 let waiting = "";
 let emptying: Promise<void> | null = null;
 
 /**
- * Writes to stderr, without waiting: on a terminal at once, else what was written before goes first.
+ * Writes to stderr, without waiting: at once on a terminal, and on Deno where there is room; else what was
+ * written before goes first.
  * Where that cannot be, nobody is left to tell.
  */
 export function writeErr(text: string): void {
-  if (process.stderr.isTTY) {
+  // At once, so that it stands in its place among what others write there.
+  const fits = deno !== undefined && emptying === null && fitsNow(deno, text);
+  if (process.stderr.isTTY || fits) {
     try {
       process.stderr.write(text);
     } catch {

@@ -238,6 +238,8 @@ export class HttpService implements AsyncDisposable {
 
   /** Goes on to the next request of a connection, or to its end, where this one and its response are over. */
   #goOn(served: Served, request: ServedRequest): void {
+    // A response may close after its connection.
+    if (!this.#connections.has(served.socket)) return;
     if (served.upgraded || served.responses.size > 0) return;
     if (this.#draining) endSoon(served.socket);
     else if (request.complete) this.#awaitNext(served);

@@ -51,7 +51,8 @@ export interface RpcOptions {
    * notifications run, and further requests are answered with `Busy`. At twice as many it pauses all
    * the same, until one of them is over, however long that takes; requests of this side wait
    * meanwhile, so that a handler that makes one had better give it a signal. The connection ends only
-   * where nothing of the answers can be sent for 5 seconds: the peer takes none, or waits as well.
+   * where nothing of the answers can be sent for 5 seconds: the peer takes none, or waits as well. (Of
+   * a stream that does not tell its `bytesWritten`: no whole answer.)
    */
   maxConcurrent?: number | undefined;
   /** How many messages one batch of the peer may have: from 1 to 65,536; 100 without it. */
@@ -403,11 +404,15 @@ export class RpcConnection implements Disposable {
     if (this.#ending.signal.aborted) return;
     const reason = cause ?? new Error("The connection was closed");
     this.#ending.abort(reason);
-    this.#channel.close();
     this.#rejectAll(ended(cause));
     for (const controller of this.#running.values()) controller.abort(reason);
     if (cause === undefined) this.#finished.resolve();
     else this.#finished.reject(cause);
+    try {
+      this.#channel.close();
+    } catch (error) {
+      this.#tell(error);
+    }
   }
 
   #rejectAll(error: Error): void {

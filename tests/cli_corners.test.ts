@@ -66,6 +66,30 @@ test("afunix receive --timeout counts the time in which nobody reads its output"
   });
 });
 
+test("afunix listen --timeout ends though nobody reads why", async () => {
+  await withTempDir(async (directory) => {
+    const path = join(directory, "s");
+    const [words, writer] = Fd.pipe();
+    using _words = words;
+    // No room for another byte.
+    for (let size = 65536; size > 0; size >>= 1) {
+      for (;;) {
+        try {
+          writer.writeSync(new Uint8Array(size), { timeout: 0 });
+        } catch {
+          break;
+        }
+      }
+    }
+    await using server = startCli(["listen", "--timeout", "500", path], {
+      stdio: ["pipe", "ignore", writer.fd],
+    });
+    writer.close();
+    assertEquals((await server.finished).code, 1);
+    assertEquals(existsSync(path), false);
+  });
+});
+
 test("afunix echo serves and ends while nobody reads its words, and counts what it leaves out", async () => {
   await withTempDir(async (directory) => {
     const path = join(directory, "s");

@@ -422,6 +422,31 @@ test("what breaks the framing ends the connection with it", async () => {
   peer.close();
 });
 
+test("a stream that cannot be closed ends the connection all the same, and says why", async () => {
+  for (const fails of [false, true]) {
+    const read = Promise.withResolvers<null>();
+    const problems: string[] = [];
+    const stream: FramedStream = {
+      read: () => read.promise,
+      writeAll: () => Promise.resolve(),
+      close() {
+        throw new Error("it cannot be closed");
+      },
+    };
+    const onError = (error: unknown) => void problems.push((error as Error).message);
+    const rpc = new RpcConnection(new LineFraming(stream), { onError });
+    const asking = assertRejects(() => rpc.request("any"));
+    if (fails) read.reject(new Error("it cannot be read"));
+    else read.resolve(null);
+    await rpc.finished.then(
+      () => assert(!fails),
+      (error) => assertEquals((error as Error).message, "it cannot be read"),
+    );
+    await asking;
+    assertEquals(problems, ["it cannot be closed"]);
+  }
+});
+
 test("RpcConnection refuses what it cannot use", async () => {
   const [a, b] = UnixStream.pair();
   const framing = new LineFraming(a);

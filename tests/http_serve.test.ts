@@ -209,6 +209,33 @@ for (const [when, answers] of [["before", false], ["after", true]] as const) {
   });
 }
 
+test("a response that ends after its connection has no further request awaited", async () => {
+  await withTempSocketPath(async (path) => {
+    const answering: ServerResponse[] = [];
+    const server = createServer((_request, response) => void answering.push(response));
+    Object.assign(server, { keepAliveTimeout: 0, headersTimeout: 54_321 });
+    await using service = serve(UnixListener.listen(path), server);
+    const client = await UnixStream.connect(path);
+    await client.writeAll(GET);
+    await until(() => answering.length === 1, "the request");
+    const { setTimeout } = globalThis;
+    let timers = 0;
+    globalThis.setTimeout = ((callback: () => void, milliseconds: number) => {
+      if (milliseconds === 54_321) timers++;
+      return setTimeout(callback, milliseconds);
+    }) as never;
+    try {
+      client.close();
+      await until(() => service.connections === 0, "the end of the connection");
+      answering[0]!.end("too late");
+      await settled(20);
+    } finally {
+      globalThis.setTimeout = setTimeout;
+    }
+    assertEquals(timers, 0);
+  });
+});
+
 test("peerCredentialsOf() and serve() refuse what they cannot use", async () => {
   assertThrows(() => peerCredentialsOf(3 as never), TypeError);
   assertThrows(() => peerCredentialsOf({ socket: {} }), TypeError);
