@@ -17,6 +17,7 @@ import {
   UnixDatagram,
   UnixSocketError,
 } from "../mod.ts";
+import { Backoff } from "../src/pause.ts";
 import {
   batchOf,
   counting,
@@ -545,17 +546,18 @@ test("UnixDatagram.sendMany() to destinations pauses from a millisecond on again
   const messages = numbered(QUEUE + 5 * PLACES);
   const received: string[] = [];
   const pauses: number[] = [];
-  const original = globalThis.setTimeout;
+  const { next } = Backoff.prototype;
   // At the beginning of each pause the receiver makes room.
-  globalThis.setTimeout = ((run: () => void, pause: number) => {
+  Backoff.prototype.next = function () {
+    const pause = next.call(this);
     pauses.push(pause);
     received.push(...takePlaces(receiver));
-    return original(run, pause);
-  }) as typeof setTimeout;
+    return pause;
+  };
   try {
     assertEquals((await sender.sendMany(batchOf(messages, name))).sent, messages.length);
   } finally {
-    globalThis.setTimeout = original;
+    Backoff.prototype.next = next;
   }
   assertEquals([...received, ...takeQueued(receiver)], messages);
   assertEquals(pauses, [1, 1, 1, 1, 1]);
