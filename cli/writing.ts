@@ -4,7 +4,7 @@
  */
 
 import process from "node:process";
-import { errnoName, file, sockets } from "../ffi/mod.ts";
+import { errnoName, file, runtimeName, sockets } from "../ffi/mod.ts";
 import { Fd } from "../src/fd.ts";
 import { codeOf, Failure } from "./failures.ts";
 
@@ -48,7 +48,9 @@ interface DenoNamespace {
   permissions: { querySync(what: { name: "ffi" }): { state: string } };
 }
 
-const { Deno: deno } = globalThis as { Deno?: DenoNamespace };
+const deno = runtimeName() === "deno"
+  ? (globalThis as unknown as { Deno: DenoNamespace }).Deno
+  : undefined;
 
 /** The most characters that wait for a reader of stderr. */
 const MOST_WAITING = 65536;
@@ -121,8 +123,7 @@ let emptying: Promise<void> | null = null;
 
 /**
  * Writes to stderr, without waiting: at once on a terminal, and on Deno where there is room; else what was
- * written before goes first.
- * Where that cannot be, nobody is left to tell.
+ * written before goes first. Where that cannot be, nobody is left to tell.
  */
 export function writeErr(text: string): void {
   // At once, so that it stands in its place among what others write there.

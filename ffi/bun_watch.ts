@@ -5,10 +5,10 @@
 
 import type { Abi } from "./abi/mod.ts";
 import { noDescriptor } from "./adoption.ts";
-import { queueMicrotask, setTimeout } from "./timers.ts";
 import { type MakeRelay, type RelayParts, watcherOf } from "./relay.ts";
 import type { Watcher } from "./runtime.ts";
 import type { Libc } from "./symbols.ts";
+import { queueMicrotask, setTimeout } from "./timers.ts";
 
 interface BunSocket {
   ref(): void;

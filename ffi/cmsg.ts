@@ -56,7 +56,7 @@ export function fullRoom(abi: Abi): number {
     timestampRoom(abi) + spaceFor(abi, 4) + spaceFor(abi, 4 * (MOST_DESCRIPTORS + 1));
 }
 
-/** Room for the timestamp that the kernel adds to a message (`struct timeval` or `struct timespec`), and nothing else. */
+/** Room for the timestamp that the kernel adds to a message (`struct timeval`), and nothing else. */
 export function timestampRoom(abi: Abi): number {
   return spaceFor(abi, 16);
 }

@@ -9,6 +9,7 @@ export { checked, failure, type FailureContext, refusal } from "./call.ts";
 export { errnoName, errnoNumber } from "./errno.ts";
 export type { Watcher } from "./runtime.ts";
 export { clearTimeout, now, queueMicrotask, setImmediate, setTimeout } from "./timers.ts";
+export { runtimeName } from "./runtime_name.ts";
 export { failAtEnd, onEnding, onExit, onIdle } from "./exit.ts";
 export type { Debugging } from "./debug.ts";
 export { currentPlace } from "./debug_errors.ts";

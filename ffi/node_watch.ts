@@ -5,10 +5,10 @@
 
 import type { Abi } from "./abi/mod.ts";
 import { newPipeHandle, noDescriptor } from "./adoption.ts";
-import { setImmediate, setTimeout } from "./timers.ts";
 import { UnixSocketError } from "./errors.ts";
 import type { Watcher } from "./runtime.ts";
 import type { Libc } from "./symbols.ts";
+import { setImmediate, setTimeout } from "./timers.ts";
 
 /** How long to wait before looking again, in milliseconds, where the next wait does not start. */
 const LOOK_AGAIN = 10;
