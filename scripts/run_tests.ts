@@ -24,8 +24,10 @@ async function main(): Promise<number> {
   }
   endChildrenOnSignals();
   const failedChecks = options.checks ? await runChecks() : [];
-  const total = options.suite ? await runOnAll(options) : undefined;
+  const failures: Failure[] = [];
+  const total = options.suite ? await runOnAll(options, failures) : undefined;
   console.log();
+  for (const failure of failures) show(failure);
   if (failedChecks.length > 0) console.log(`✗ Failed before the suite: ${failedChecks.join(", ")}`);
   if (total !== undefined) console.log(summary(total));
   return failedChecks.length > 0 || (total?.failed.length ?? 0) > 0 ? 1 : 0;
@@ -45,7 +47,13 @@ async function runChecks(): Promise<string[]> {
   return failed;
 }
 
-async function runOnAll(options: Options): Promise<Report> {
+/** A test that failed, and where; shown again at the end, for logs of which only the end is kept. */
+interface Failure extends Noted {
+  place: string;
+}
+
+/** Adds every failure to `failures`. */
+async function runOnAll(options: Options, failures: Failure[]): Promise<Report> {
   const files = findTestFiles(options.files);
   const total: Report = { passed: 0, passedNames: [], skipped: [], failed: [] };
   const runs: Run[] = [];
@@ -55,7 +63,7 @@ async function runOnAll(options: Options): Promise<Report> {
     return total;
   }
   for (const runtime of options.runtimes) {
-    const report = await runOn(runtime, files, options, runs);
+    const report = await runOn(runtime, files, options, runs, failures);
     total.passed += report.passed;
     total.skipped.push(...report.skipped);
     total.failed.push(...report.failed);
@@ -63,12 +71,13 @@ async function runOnAll(options: Options): Promise<Report> {
   return total;
 }
 
-/** Runs the files on one runtime; adds what it came to to `runs`. */
+/** Runs the files on one runtime; adds what it came to to `runs`, and what failed to `failures`. */
 async function runOn(
   runtime: RuntimeName,
   files: readonly string[],
   options: Options,
   runs: Run[],
+  failures: Failure[],
 ): Promise<Report> {
   let title: string;
   try {
@@ -76,6 +85,7 @@ async function runOn(
   } catch (error) {
     const message = `Cannot start ${runtime}: ${error instanceof Error ? error.message : error}`;
     console.log(`\n✗ ${message}`);
+    failures.push({ place: runtime, name: "(the runtime)", message });
     return { passed: 0, passedNames: [], skipped: [], failed: [{ name: runtime, message }] };
   }
   console.log(`\n${title}`);
@@ -93,6 +103,7 @@ async function runOn(
     }
     for (const { name, message } of inFile.failed) {
       console.log(`    ✗ ${name}\n${indented(message, "        ")}`);
+      failures.push({ place: `${title}, ${file}`, name, message });
     }
   };
   const report = await runSuite(runtime, files, suiteOptions, onFile);
@@ -102,6 +113,10 @@ async function runOn(
 
 function mark(passed: boolean, title: string, milliseconds: number, indent = ""): void {
   console.log(`${indent}${passed ? "✓" : "✗"} ${title} (${(milliseconds / 1000).toFixed(1)} s)`);
+}
+
+function show({ place, name, message }: Failure): void {
+  console.log(`✗ ${place}: ${name}\n${indented(message, "    ")}\n`);
 }
 
 function summary({ passed, failed, skipped }: Report): string {
