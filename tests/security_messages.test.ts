@@ -98,16 +98,19 @@ test(
   },
 );
 
-/** Serves HTTP with short limits to another user who does not hurry. */
-async function withSlow(script: string, body: (attacker: Peer) => Promise<void>): Promise<void> {
+/** Serves HTTP to another user; `times` are the server's. */
+async function withServed(
+  script: string,
+  times: { headersTimeout?: number; requestTimeout?: number },
+  body: (attacker: Peer) => Promise<void>,
+): Promise<void> {
   await withPublicDir(0o755, async (directory) => {
     const path = join(directory, "s");
     const server = createServer((request, response) => {
       request.resume();
       request.on("end", () => response.end("done"));
     });
-    server.headersTimeout = 300;
-    server.requestTimeout = 300;
+    Object.assign(server, times);
     const service = serve(UnixListener.listen(path, { mode: 0o666 }), server);
     await using attacker = hostile(script, [path]);
     await body(attacker);
@@ -120,8 +123,8 @@ async function withSlow(script: string, body: (attacker: Peer) => Promise<void>)
 /** Sends some bytes, then one at a time, and says when that no longer works. */
 const dribble = (beginning: string) => `
   peer = connected(args[0])
-  peer.sendall(${beginning})
   try:
+      peer.sendall(${beginning})
       while True:
           peer.send(b"x")
           if select.select([peer], [], [], 0.02)[0] and not peer.recv(1000):
@@ -147,7 +150,7 @@ test("another user cannot send a descriptor to an HTTP service", refuses, async 
     peer.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\nConnection: close\\r\\n\\r\\n")
     say(read_all(peer).decode().splitlines()[0])
   `;
-  await withSlow(script, async (attacker) => {
+  await withServed(script, {}, async (attacker) => {
     assertEquals(await attacker.line(), "refused");
     assertEquals(await attacker.line(), "HTTP/1.1 200 OK");
   });
@@ -163,7 +166,8 @@ for (
     `another user who sends the ${what} of a request a byte at a time is cut off`,
     options,
     async () => {
-      await withSlow(dribble(beginning), async (attacker) => {
+      const times = { headersTimeout: 300, requestTimeout: 300 };
+      await withServed(dribble(beginning), times, async (attacker) => {
         assertEquals(await attacker.line(), "cut off");
       });
     },
