@@ -1,12 +1,16 @@
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import process from "node:process";
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { test } from "node:test";
 import { cmsg, errnoNumber, file, MessageBlock, native, sockets } from "../ffi/mod.ts";
 import { UnixDatagram, UnixListener, UnixSeqpacket, UnixStream } from "../mod.ts";
-import { assertFails, bytes, openDescriptors, withTempSocketPath } from "./support/mod.ts";
+import {
+  assertFails,
+  bytes,
+  openDescriptors,
+  TestProcess,
+  withTempSocketPath,
+} from "./support/mod.ts";
 import { CARRIER_NAMES, type CarrierName, CARRIERS, contentOf, fileOf } from "./support/passing.ts";
 import { succeed } from "./support/raw.ts";
 import { polls, recvmsg, setBlocking } from "./support/recvmsg.ts";
@@ -67,16 +71,13 @@ test("D107 a read(2) that blocks on a datagram socket returns 0 when the reading
   const [a, b] = UnixDatagram.pair();
   setBlocking(b.fd, true);
   // One read(2), whose result is the exit status: of an error it makes 1.
-  const reader = spawn("dd", ["bs=10", "count=1", "status=none"], {
+  await using reader = new TestProcess(["dd", "bs=10", "count=1", "status=none"], {
     stdio: [b.fd, "pipe", "inherit"],
   });
-  let output = "";
-  reader.stdout!.setEncoding("utf8").on("data", (chunk: string) => output += chunk);
-  const closed = once(reader, "close");
-  await until(() => isAsleep(reader.pid!, "dd"), "the reader");
+  await until(() => isAsleep(reader.pid, "dd"), "the reader");
   assertEquals(sockets.shutdown(b.fd, native().abi.constants.SHUT_RD), 0);
-  const [code] = await closed;
-  assertEquals([code, output], [0, ""]);
+  const { code, stdout } = await reader.finished;
+  assertEquals([code, stdout], [0, ""]);
   a.close();
   b.close();
 });

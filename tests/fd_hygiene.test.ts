@@ -12,6 +12,7 @@ import {
   rawSocket,
   socketType,
 } from "./support/listening.ts";
+import { afterClosing } from "./support/late_closing.ts";
 import {
   openDescriptors,
   run,
@@ -421,7 +422,8 @@ test("every descriptor of the library is close-on-exec, and a process that is st
       [],
     );
     // Synchronous, so that the library can do nothing about it.
-    const seen = execFileSync("ls", ["-l", "/proc/self/fd"], { encoding: "utf8" });
+    const list = () => execFileSync("ls", ["-l", "/proc/self/fd"], { encoding: "utf8" });
+    const seen = afterClosing(list);
     const targets = fresh.map(([, target]) => target).filter((name) =>
       /^(socket|pipe):/.test(name)
     );

@@ -1,6 +1,4 @@
 import { assert, assertEquals, assertGreater, assertThrows } from "@std/assert";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
 import process from "node:process";
 import { test } from "node:test";
 import { file, native, sockets } from "../ffi/mod.ts";
@@ -14,7 +12,16 @@ import {
 } from "../mod.ts";
 import { takeQueued } from "./support/datagrams.ts";
 import { negated } from "./support/listening.ts";
-import { assertFails, bytes, fill, readText, settled, text, withTempDir } from "./support/mod.ts";
+import {
+  assertFails,
+  bytes,
+  fill,
+  readText,
+  settled,
+  TestProcess,
+  text,
+  withTempDir,
+} from "./support/mod.ts";
 import { kernelSetting } from "./support/queue.ts";
 import { callsMade, succeed } from "./support/raw.ts";
 import { getTimeval, polls, recvmsg, setBlocking, setTimeval } from "./support/recvmsg.ts";
@@ -524,17 +531,13 @@ test("J200 SO_RCVLOWAT makes a blocking read wait for so many bytes", async () =
     setBlocking(b.fd, true);
     a.writeAllSync(bytes("a"));
     // One read(2) of at most ten bytes: what it returns is what is printed.
-    const reader = spawn("dd", ["bs=10", "count=1", "status=none"], {
+    await using reader = new TestProcess(["dd", "bs=10", "count=1", "status=none"], {
       stdio: [b.fd, "pipe", "inherit"],
     });
-    let output = "";
-    reader.stdout!.setEncoding("utf8").on("data", (chunk: string) => output += chunk);
-    const closed = once(reader, "close");
     // It has taken the first byte and, without the option, would be done.
     await until(() => b.bytesReadable === 0, "the reader");
     a.writeAllSync(bytes("bcde"));
-    await closed;
-    assertEquals(output, "abcde");
+    assertEquals((await reader.finished).stdout, "abcde");
   });
 });
 

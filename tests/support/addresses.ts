@@ -8,6 +8,7 @@ import { Buffer } from "node:buffer";
 import { execFileSync } from "node:child_process";
 import { lstatSync, mkdirSync } from "node:fs";
 import { type Address, type AddressLike, type UnixListener, UnixStream } from "../../mod.ts";
+import { afterClosing } from "./late_closing.ts";
 import { bytes, readText } from "./sockets.ts";
 
 export const encoder = new TextEncoder();
@@ -29,7 +30,8 @@ export function pathOfLength(directory: string, length: number): string {
 
 /** The bytes of the names in a directory; not every runtime lists those that are not UTF-8. */
 export function namesIn(directory: string): number[][] {
-  const listing = execFileSync("sh", ["-c", `cd "$0" && printf '%s\\0' *`, directory]);
+  const script = `cd "$0" && printf '%s\\0' *`;
+  const listing = afterClosing(() => execFileSync("sh", ["-c", script, directory]));
   const names: number[][] = [[]];
   for (const byte of listing) {
     if (byte === 0) names.push([]);

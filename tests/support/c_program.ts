@@ -6,6 +6,7 @@
 import { execFileSync } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "@std/path";
+import { afterClosing } from "./late_closing.ts";
 import { withTempDir } from "./sockets.ts";
 
 /** Compiles a C program, runs it with these arguments, and returns what it prints. */
@@ -18,6 +19,6 @@ export function runC(
     const [file, binary] = [join(directory, "program.c"), join(directory, "program")];
     writeFileSync(file, source);
     execFileSync(compiler, ["-o", binary, file], { stdio: ["ignore", "ignore", "inherit"] });
-    return execFileSync(binary, args, { encoding: "utf8" });
+    return afterClosing(() => execFileSync(binary, args, { encoding: "utf8" }));
   });
 }

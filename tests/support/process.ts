@@ -6,6 +6,7 @@
 import { type ChildProcess, spawn, type StdioOptions } from "node:child_process";
 import { once } from "node:events";
 import process from "node:process";
+import { closed, opening } from "./late_closing.ts";
 
 /**
  * Where the suite itself runs in debug mode, a program under test has the checks of it, but does not
@@ -38,11 +39,14 @@ export class TestProcess implements AsyncDisposable {
 
   constructor(command: readonly string[], options: ProcessOptions = {}) {
     const { env, cwd, stdio = "pipe" } = options;
-    this.child = spawn(command[0]!, command.slice(1), {
-      cwd,
-      env: { ...process.env, ...withoutReports(), ...env },
-      stdio,
-    });
+    const opened = opening(() =>
+      spawn(command[0]!, command.slice(1), {
+        cwd,
+        env: { ...process.env, ...withoutReports(), ...env },
+        stdio,
+      })
+    );
+    this.child = opened.value;
     running.add(this.child);
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => {
       this.stdout += text;
@@ -52,8 +56,9 @@ export class TestProcess implements AsyncDisposable {
       this.stderr += text;
       this.#notify();
     });
-    this.finished = once(this.child, "close").then(([code, signal]) => {
+    this.finished = once(this.child, "close").then(async ([code, signal]) => {
       running.delete(this.child);
+      await closed(opened);
       this.#notify();
       return { code, signal, stdout: this.stdout, stderr: this.stderr };
     });
