@@ -17,7 +17,7 @@ const SIG_DFL = 0n;
 function bindSignal(): Signal {
   const { name } = native().runtime;
   const libc = readFileSync("/proc/self/maps", "latin1")
-    .match(/\/\S*\/(?:libc\.so\.6|libc-2\S*\.so|ld-musl-\S+|libc\.musl-\S+)$/m)![0];
+    .match(/\/\S*\/(?:libc\.so(?:\.6)?|libc-2\S*\.so|ld-musl-\S+|libc\.musl-\S+)$/m)![0];
   // deno-lint-ignore no-explicit-any -- three interfaces that have no common type
   const globals = globalThis as any;
   if (name === "deno") {
