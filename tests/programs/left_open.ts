@@ -15,6 +15,10 @@ function makePair() {
   return UnixStream.pair();
 }
 
+/** What is left open and not lost, whenever garbage is collected. */
+const kept: unknown[] = [];
+process.on("exit", () => void kept);
+
 const programs: Record<string, () => unknown> = {
   "nothing"() {
     for (const stream of makePair()) stream.close();
@@ -22,19 +26,18 @@ const programs: Record<string, () => unknown> = {
     void reader;
   },
   "pairs"() {
-    for (let i = 0; i < 3; i++) makePair();
+    for (let i = 0; i < 3; i++) kept.push(makePair());
   },
   "unref"() {
     const listener = UnixListener.listen({ kind: "unnamed" });
     listener.unref();
-    // Left open, and not lost.
-    process.on("exit", () => void listener);
+    kept.push(listener);
   },
   "given away"() {
     makePair().map((stream) => stream.intoFd());
   },
   "standard input"() {
-    Fd.adopt(0);
+    kept.push(Fd.adopt(0));
   },
   async "waiting"() {
     // What waiting needs stays, and is nobody's loss.
@@ -53,11 +56,11 @@ const programs: Record<string, () => unknown> = {
     while (open() > before + 10) await collect();
   },
   "exit"() {
-    makePair();
+    kept.push(makePair());
     process.exit(0);
   },
   "another status"() {
-    makePair();
+    kept.push(makePair());
     process.exitCode = 7;
   },
 };
