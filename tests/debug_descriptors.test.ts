@@ -6,7 +6,7 @@ import { DescriptorError } from "../ffi/debug_errors.ts";
 import { MessageHeader } from "../ffi/msghdr.ts";
 import { putControl, sizeOfControl } from "../ffi/cmsg.ts";
 import { type Checked, checkedLibc, uncheckedLibc } from "./support/debug.ts";
-import { openDescriptors } from "./support/mod.ts";
+import { descriptorTable, tableChanges } from "./support/descriptor_table.ts";
 
 const CLOEXEC_PIPE = (checked: Checked) => {
   const ends = new Int32Array(new ArrayBuffer(8));
@@ -44,7 +44,7 @@ test("debug mode refuses to close what the library has neither made nor been giv
 test("debug mode refuses to close a descriptor twice, and names both places", () => {
   const checked = checkedLibc();
   const { libc } = checked;
-  const before = openDescriptors();
+  const before = descriptorTable();
   function closeFirst() {
     for (const fd of ends) libc.close(fd);
   }
@@ -57,7 +57,7 @@ test("debug mode refuses to close a descriptor twice, and names both places", ()
   assertEquals(fd, ends[0]);
   refused(() => libc.close(fd), /it was closed before/);
   closeSync(fd);
-  assertEquals(openDescriptors(), before);
+  assertEquals(tableChanges(before, descriptorTable()), []);
 });
 
 test("debug mode lets a number be closed again that was made again", () => {

@@ -47,9 +47,8 @@ for (const runtime of RUNTIMES) {
           "set users alice",
           "count end 1",
         ];
-        const finished = await runExample(runtime, "statsd", [path, "--prefix", "shop."], {
-          input: input.join("\n"),
-        });
+        const args = [path, "--prefix", "shop.", "--interval", String(NEVER)];
+        const finished = await runExample(runtime, "statsd", args, { input: input.join("\n") });
         assertEquals(finished, {
           code: 0,
           signal: null,
@@ -78,7 +77,7 @@ for (const runtime of RUNTIMES) {
         await agent.line();
         const names = Array.from({ length: 5000 }, (_, i) => `metric.${i}`);
         const input = [...names, "end"].map((name) => `count ${name} 1`).join("\n");
-        const args = [path, "--size", "1432", "--capacity", "1024"];
+        const args = [path, "--size", "1432", "--capacity", "1024", "--interval", String(NEVER)];
         const { code, stdout } = await runExample(runtime, "statsd", args, { input });
         assertEquals({ code, stdout }, { code: 0, stdout: "5001 metrics sent, 0 dropped\n" });
         const datagrams = (await agent.succeeded()).split("\n").slice(1, -1).map((line) =>

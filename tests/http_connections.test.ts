@@ -212,7 +212,7 @@ test("redirects, and a second try where a kept connection had ended, need no sec
     const service = serve(UnixListener.listen(path), server);
     using fetch = createFetch(path, { maxConnections: 1 });
     assertEquals(await textOf(fetch("/5")), "there");
-    assertEquals(service.closeIdle(), 1);
+    await until(() => service.closeIdle() === 1, "the response to be over");
     const both = [textOf(fetch("/1")), textOf(fetch("/2"))];
     assertEquals(await Promise.all(both), ["there", "there"]);
     assertEquals([fetch.active, fetch.idle, service.connections], [0, 1, 1]);

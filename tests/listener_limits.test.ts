@@ -205,13 +205,10 @@ test("C68 UnixStream.connect() many times at once to a backlog of 1 gets everybo
 
 // The limit of descriptors
 
-/** Deno looks for a newer version half a second after its start, for which it needs descriptors. */
-const QUIET_DENO = { DENO_NO_UPDATE_CHECK: "1" };
-
 test("C76 a loop over a UnixListener at the limit of descriptors waits without spinning, and serves all when some come free", async () => {
   await withTempSocketPath(async (path) => {
     const command = underDescriptorLimit(64, programCommand("accept_at_limit", ["iterate", path]));
-    await using server = new TestProcess(command, { env: QUIET_DENO });
+    await using server = new TestProcess(command);
     await server.waitFor("listening");
     server.write("warm up\n");
     using early = await UnixStream.connect(path);
@@ -242,7 +239,7 @@ test("C76 a loop over a UnixListener at the limit of descriptors waits without s
 test("C76 UnixListener.accept() and acceptSync() fail with EMFILE at the limit of descriptors, and the connections stay in the backlog", async () => {
   await withTempSocketPath(async (path) => {
     const command = underDescriptorLimit(64, programCommand("accept_at_limit", ["accept", path]));
-    await using server = new TestProcess(command, { env: QUIET_DENO });
+    await using server = new TestProcess(command);
     await server.waitFor("listening");
     server.write("warm up\n");
     using early = await UnixStream.connect(path);
@@ -333,9 +330,7 @@ test("C82 UnixListener that was unref'd serves while something else keeps the pr
 test("C82 UnixListener that was unref'd and waits at the limit of descriptors does not keep the process alive", async () => {
   await withTempSocketPath(async (path) => {
     const command = programCommand("listener_life", ["unref, loop at the limit", path]);
-    await using server = new TestProcess(underDescriptorLimit(64, command), {
-      env: QUIET_DENO,
-    });
+    await using server = new TestProcess(underDescriptorLimit(64, command));
     await server.waitFor("listening");
     using client = await UnixStream.connect(path);
     server.write("go\n");

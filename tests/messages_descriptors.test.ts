@@ -7,8 +7,10 @@ import {
   type UnixSeqpacket,
   UnixSeqpacketListener,
 } from "../mod.ts";
+import { reactor } from "../src/reactor.ts";
+import { descriptorTable, tableChanges } from "./support/descriptor_table.ts";
 import { python } from "./support/interop.ts";
-import { openDescriptors, text, unlessProgram, withTempSocketPath } from "./support/mod.ts";
+import { text, unlessProgram, withTempSocketPath } from "./support/mod.ts";
 
 type MessageSocket = UnixDatagram | UnixSeqpacket;
 
@@ -118,14 +120,14 @@ async function withReceiver(
       : UnixSeqpacketListener.listen(path);
     await using sender = python(SENDER, [path, type, descriptors, ...MESSAGES]);
     using socket = owner instanceof UnixDatagram ? owner : await owner.accept();
-    // Whatever the runtime opens for waiting is open after this.
+    // What waiting takes is open after this.
+    reactor().prepare();
     await socket.receive();
-    const before = openDescriptors();
+    const before = descriptorTable();
     sender.tell();
     await sender.line();
     await body(socket);
-    const left = [...openDescriptors()].filter(([number, what]) => before.get(number) !== what);
-    assertEquals(left, []);
+    assertEquals(tableChanges(before, descriptorTable()), []);
     sender.tell();
     assertEquals(await sender.line(), "closed");
     await sender.succeeded();

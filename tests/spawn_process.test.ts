@@ -17,6 +17,7 @@ import {
   unlessProgram,
   withTempDir,
 } from "./support/mod.ts";
+import { until } from "./support/waiting.ts";
 
 /** What a program finds as its descriptors, by number, without the directory that it reads. */
 async function tableOf(options: SpawnOptions<"stream"> = {}): Promise<Map<string, string>> {
@@ -129,8 +130,8 @@ test("200 children leave the descriptor table as it was", async () => {
   await settled();
   const before = openDescriptors().size;
   for (let round = 0; round < 20; round++) await Promise.all(Array.from({ length: 10 }, once));
-  await settled();
-  assertEquals(openDescriptors().size, before);
+  // A late end of a pipe of an earlier child may be gone by now, too.
+  await until(() => openDescriptors().size <= before, "the last descriptors to be closed");
 });
 
 test("status tells exit codes and signals apart", async () => {

@@ -77,7 +77,13 @@ function killGroup(child: ChildProcess): void {
 }
 
 function childEnv(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
-  const env: NodeJS.ProcessEnv = { ...process.env, NO_COLOR: "1", ...extra };
+  const env: NodeJS.ProcessEnv = {
+    ...process.env,
+    NO_COLOR: "1",
+    // It would take descriptors in programs that count theirs.
+    DENO_NO_UPDATE_CHECK: "1",
+    ...extra,
+  };
   delete env["FORCE_COLOR"];
   delete env["NODE_TEST_CONTEXT"];
   // Who has set this would not see a test that needs it.

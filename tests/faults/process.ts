@@ -140,8 +140,9 @@ async function inProcess(request: Request, journal: string, folder: string): Pro
   // In a group of its own, which ends with it: those that it started may have been stopped.
   const child = spawn(program!, args, {
     cwd: root,
-    // What it leaves behind where it is killed is removed with the folder.
-    env: { ...env, TMPDIR: folder },
+    // What it leaves behind where it is killed is removed with the folder. Deno's look for a newer version takes
+    // descriptors for a moment.
+    env: { ...env, TMPDIR: folder, DENO_NO_UPDATE_CHECK: "1" },
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
   });

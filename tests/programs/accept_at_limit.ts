@@ -9,6 +9,9 @@ import { closeSync, openSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { UnixListener, UnixSocketError, UnixStream } from "../../mod.ts";
+import { openForSignals } from "../support/descriptor_table.ts";
+
+openForSignals();
 
 const [what, path] = process.argv.slice(2) as [string, string];
 const WINDOW = 2000;

@@ -5,8 +5,10 @@
 
 import process from "node:process";
 import { Fd, UnixListener, UnixStream } from "../../mod.ts";
-import { countDescriptors } from "../support/descriptor_table.ts";
+import { countDescriptors, openForSignals } from "../support/descriptor_table.ts";
 import { collectNow } from "../support/garbage.ts";
+
+openForSignals();
 
 /** A full collection, with garbage before it so that there is something to move. */
 function collect(): void {

@@ -3,6 +3,9 @@
  */
 
 import { Fd, UnixDatagram, UnixSocketError, UnixStream } from "../../mod.ts";
+import { openForSignals } from "../support/descriptor_table.ts";
+
+openForSignals();
 
 const [a, b] = UnixStream.pair();
 const [c, d] = UnixDatagram.pair();

@@ -10,9 +10,12 @@ const [what, path] = process.argv.slice(2) as [string, string];
 const byte = () => new Uint8Array(1);
 
 /** Says so, some time later, if something else keeps the process alive until then. */
-function sayIfAlive(): void {
-  setTimeout(() => console.log("still alive"), 200).unref();
+function sayIfAlive(milliseconds = 200): void {
+  setTimeout(() => console.log("still alive"), milliseconds).unref();
 }
+
+/** The same for a process that is to end at once, however slow its machine. */
+const sayIfStillAlive = () => sayIfAlive(10_000);
 
 function read(stream: UnixStream): void {
   stream.read(byte()).then((count) => console.log(`read ${count}`), () => console.log("failed"));
@@ -133,7 +136,7 @@ const programs: Record<string, () => unknown> = {
     kept.push(b);
     a.unref();
     read(a);
-    sayIfAlive();
+    sayIfStillAlive();
   },
 
   "unref while waiting"() {
@@ -146,7 +149,7 @@ const programs: Record<string, () => unknown> = {
     setTimeout(() => {
       a.unref();
       listener.unref();
-      sayIfAlive();
+      sayIfStillAlive();
     }, 20);
   },
 
@@ -183,7 +186,7 @@ const programs: Record<string, () => unknown> = {
     a.unref();
     a.ref();
     read(a.unref());
-    sayIfAlive();
+    sayIfStillAlive();
   },
 
   "unref but served"() {

@@ -5,6 +5,7 @@
 import { openSync } from "node:fs";
 import process from "node:process";
 import { UnixListener } from "../../mod.ts";
+import { openForSignals } from "../support/descriptor_table.ts";
 
 const [what, path] = process.argv.slice(2) as [string, string];
 const listener = UnixListener.listen(path);
@@ -34,6 +35,7 @@ const lives: Record<string, () => unknown> = {
     process.exit(3);
   },
   "unref, loop at the limit"() {
+    openForSignals();
     listener.unref();
     // The loop meets EMFILE with the parent's connection, which comes before the last word.
     process.stdin.once("data", () => {

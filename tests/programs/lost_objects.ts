@@ -7,8 +7,10 @@ import { existsSync, readlinkSync } from "node:fs";
 import process from "node:process";
 import { abstract, Fd, UnixListener, UnixStream } from "../../mod.ts";
 import { reactor } from "../../src/reactor.ts";
-import { countDescriptors } from "../support/descriptor_table.ts";
+import { countDescriptors, openForSignals } from "../support/descriptor_table.ts";
 import { collect, collectedUntil } from "../support/garbage.ts";
+
+openForSignals();
 
 const [what, path] = process.argv.slice(2) as [string, string];
 

@@ -7,6 +7,9 @@ import { readdirSync } from "node:fs";
 import process from "node:process";
 import { type Fd, UnixSeqpacket, UnixStream } from "../../mod.ts";
 import { collectedUntil } from "../support/garbage.ts";
+import { openForSignals } from "../support/descriptor_table.ts";
+
+openForSignals();
 
 const count = () => readdirSync("/proc/self/fd").length;
 

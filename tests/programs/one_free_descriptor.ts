@@ -3,6 +3,9 @@
  */
 
 import { Fd, UnixSocketError, UnixStream } from "../../mod.ts";
+import { openForSignals } from "../support/descriptor_table.ts";
+
+openForSignals();
 
 const taken: Fd[] = [];
 

@@ -5,6 +5,9 @@
 
 import process from "node:process";
 import { Fd, UnixDatagram, UnixSeqpacket, UnixSocketError, UnixStream } from "../../mod.ts";
+import { openForSignals } from "../support/descriptor_table.ts";
+
+openForSignals();
 
 const PAIRS = {
   UnixStream: () => UnixStream.pair(),

@@ -5,8 +5,10 @@
 
 import process from "node:process";
 import { Fd, UnixDatagram, UnixSeqpacket, UnixStream } from "../../mod.ts";
-import { countDescriptors } from "../support/descriptor_table.ts";
+import { countDescriptors, openForSignals } from "../support/descriptor_table.ts";
 import { collect, collectedUntil } from "../support/garbage.ts";
+
+openForSignals();
 
 const COUNT = 200;
 const data = new Uint8Array(1);

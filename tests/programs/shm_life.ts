@@ -8,8 +8,10 @@ import process from "node:process";
 import { Worker } from "node:worker_threads";
 import { brotliCompress } from "node:zlib";
 import { SharedMemory } from "../../shm.ts";
-import { countDescriptors } from "../support/descriptor_table.ts";
+import { countDescriptors, openForSignals } from "../support/descriptor_table.ts";
 import { collectNow } from "../support/garbage.ts";
+
+openForSignals();
 
 const turn = () => new Promise((resolve) => setTimeout(resolve, 1));
 

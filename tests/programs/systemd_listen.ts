@@ -7,6 +7,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { listenFds, type PassedFd } from "../../systemd.ts";
+import { openForSignals } from "../support/descriptor_table.ts";
+
+openForSignals();
 
 const say = (what: unknown) => console.log(JSON.stringify(what));
 

@@ -7,6 +7,9 @@
 import { readdirSync } from "node:fs";
 import process from "node:process";
 import { Fd, UnixSeqpacket, UnixSocketError, UnixStream } from "../../mod.ts";
+import { openForSignals } from "../support/descriptor_table.ts";
+
+openForSignals();
 
 const data = new Uint8Array(1);
 const pairs = [UnixStream.pair(), UnixSeqpacket.pair()] as const;
@@ -28,6 +31,7 @@ const count = () => readdirSync("/proc/self/fd").length;
 async function main(): Promise<string> {
   const [[stream, reader], [packets]] = pairs;
   let sent = 0;
+  let more = 0;
   for (; await attempt(stream, false) === "sent"; sent++) if (sent === 1000) return "no end";
   if (sent === 0) return "nothing could be sent";
   for (const socket of [stream, packets]) await attempt(socket, true);
@@ -35,7 +39,10 @@ async function main(): Promise<string> {
   for (let round = 0; round < 1000; round++) {
     for (const socket of [stream, packets]) {
       const code = await attempt(socket, round % 2 === 0);
-      if (code !== "ETOOMANYREFS of sendmsg") return `${code} in round ${round}`;
+      if (code === "ETOOMANYREFS of sendmsg") continue;
+      // Others of the same user may have received some of theirs meanwhile.
+      if (code !== "sent" || more++ === 100) return `${code} in round ${round}`;
+      if (socket === stream) sent++;
     }
   }
   // Bytes alone are taken all the same.

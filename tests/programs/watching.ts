@@ -9,6 +9,9 @@ import { setTimeout } from "node:timers";
 import { native } from "../../ffi/mod.ts";
 import { UnixSocketError, UnixStream } from "../../mod.ts";
 import { refuse, type Refused } from "../support/refuse.ts";
+import { openForSignals } from "../support/descriptor_table.ts";
+
+openForSignals();
 
 const [what, way] = process.argv.slice(2);
 refuse(way as Refused | undefined);

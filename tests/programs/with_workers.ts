@@ -10,6 +10,9 @@ import { UnixListener, UnixStream } from "../../mod.ts";
 import type { Job } from "./worker.ts";
 import { refuse, type Refused } from "../support/refuse.ts";
 import { startWorker, type WorkerKind } from "../support/workers.ts";
+import { openForSignals } from "../support/descriptor_table.ts";
+
+openForSignals();
 
 const [what, kind, directory, way] = process.argv.slice(2) as [string, WorkerKind, string, string];
 refuse(way as Refused | undefined);
