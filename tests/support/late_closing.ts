@@ -4,10 +4,13 @@
  * @module
  */
 
+import process from "node:process";
 import { type DescriptorTable, descriptorTable } from "./descriptor_table.ts";
 import { RUNTIME } from "./runtime.ts";
 
-/** What a call opened and what else it left, and whether all of it is closed. */
+const TRIES = 2000;
+
+/** What a call returned, and whether all that it opened is closed. */
 export interface Opened<T> {
   value: T;
   isClosed(): boolean;
@@ -15,7 +18,10 @@ export interface Opened<T> {
 
 /** Calls something that starts a process. Nothing is looked at where the runtime closes in time. */
 export function opening<T>(start: () => T): Opened<T> {
-  if (RUNTIME !== "bun") return { value: start(), isClosed: () => true };
+  // Only Linux shows them in /proc.
+  if (RUNTIME !== "bun" || process.platform !== "linux") {
+    return { value: start(), isClosed: () => true };
+  }
   const before = childrens();
   const value = start();
   const opened = [...childrens()].filter(([number, target]) => before.get(number) !== target);
@@ -46,5 +52,3 @@ export function afterClosing<T>(run: () => T): T {
   }
   return value;
 }
-
-const TRIES = 2000;

@@ -105,7 +105,7 @@ export async function assertNoFdLeak(body: () => void | Promise<void>): Promise<
     [...openDescriptors()]
       .filter(([number, target]) => before.get(number) !== target && !isRuntimes(target))
       .map(([number, target]) => `${number}: ${target}`);
-  // It closes its ends of a child's pipes on another thread; what leaks stays open.
+  // Bun closes its ends of a child's pipes on another thread; what leaks stays open.
   for (let tries = 0; RUNTIME === "bun" && tries < 100 && left().length > 0; tries++) {
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
