@@ -16,7 +16,7 @@ import { test } from "node:test";
 import { assert, assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import { join } from "@std/path";
 import { digest, pattern } from "./support/data.ts";
-import { assertOneLineError, CTRL_C, onTerminal, sendSignal } from "./support/examples.ts";
+import { assertOneLineError, CTRL_C, onTerminal } from "./support/examples.ts";
 import {
   commandFor,
   type Finished,
@@ -261,7 +261,7 @@ for (const [signal, expected] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 
     await withPlace(async (place) => {
       await using demo = await startLong(place);
       assertEquals(readdirSync(place.temporary).length, 1);
-      sendSignal(demo, signal);
+      demo.kill(signal);
       const { code, stderr } = await demo.finished;
       assertEquals({ code, stderr }, { code: expected, stderr: "" });
       assertNoneAlive(demo.stdout);

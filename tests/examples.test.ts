@@ -11,7 +11,6 @@ import {
   exampleCommand,
   onTerminal,
   runExample,
-  sendSignal,
   startServer,
 } from "./support/examples.ts";
 import {
@@ -64,7 +63,7 @@ for (const name of SERVERS) {
       await withTempSocketPath(async (path) => {
         await using server = await startServer(name, path);
         assert(statSync(path).isSocket());
-        sendSignal(server, signal);
+        server.kill(signal);
         const { code, stderr } = await server.finished;
         assertEquals(code, 0);
         assertEquals(stderr, name === "print_server" ? `Listening on ${path}\n` : "");

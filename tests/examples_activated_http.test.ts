@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import type { UnixDatagram } from "../mod.ts";
-import { assertOneLineError, sendSignal } from "./support/examples.ts";
+import { assertOneLineError } from "./support/examples.ts";
 import {
   commandFor,
   ROOT,
@@ -36,7 +36,7 @@ function request(where: { socketPath: string } | { port: number }, path: string)
 
 /** Asserts that the service says what it has to, and ends by itself on SIGTERM. */
 async function assertStops(service: TestProcess, manager: UnixDatagram): Promise<void> {
-  sendSignal(service, "SIGTERM");
+  service.kill("SIGTERM");
   assertEquals(await nextLines(manager), ["STOPPING=1"]);
   const { code, signal, stdout } = await service.finished;
   assertEquals({ code, signal, stdout }, { code: 0, signal: null, stdout: service.stdout });

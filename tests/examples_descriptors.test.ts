@@ -18,7 +18,6 @@ import {
   assertOneLineError,
   exampleCommand,
   runExample,
-  sendSignal,
   startServer,
 } from "./support/examples.ts";
 import {
@@ -63,7 +62,7 @@ for (const name of ["fd_receiver", "cred_server"]) {
         using _client = name === "cred_server"
           ? await UnixSeqpacket.connect(path)
           : await UnixStream.connect(path);
-        sendSignal(server, signal);
+        server.kill(signal);
         await assertEndsClean(server, path);
       }
     });
@@ -100,7 +99,7 @@ for (const [sender, receiver] of PAIRS) {
       });
       assertEquals(await client.finished, { code: 0, signal: null, stdout: "", stderr: "" });
       await server.waitFor(contents);
-      sendSignal(server, "SIGTERM");
+      server.kill("SIGTERM");
       await assertEndsClean(server, path);
       const head = `Process ${client.pid} passed note, ${contents.length} bytes\n`;
       assertEquals(server.stdout, `Listening on ${path}\n${head}${contents}`);
@@ -123,7 +122,7 @@ for (const [sender, receiver] of PAIRS) {
           `SO_PEERCRED: ${own}\nSCM_CREDENTIALS: ${own}\n`.repeat(3),
         stderr: "",
       });
-      sendSignal(server, "SIGTERM");
+      server.kill("SIGTERM");
       await assertEndsClean(server, path);
       assertEquals(
         server.stdout,

@@ -5,7 +5,7 @@ import { assert, assertEquals, assertGreaterOrEqual, assertMatch } from "@std/as
 import { dirname } from "@std/path";
 import { readLines } from "../examples/lines.ts";
 import { UnixSeqpacket, UnixStream } from "../mod.ts";
-import { assertOneLineError, exampleCommand, runExample, sendSignal } from "./support/examples.ts";
+import { assertOneLineError, exampleCommand, runExample } from "./support/examples.ts";
 import { python } from "./support/interop.ts";
 import {
   bytes,
@@ -40,7 +40,7 @@ async function assertReplaced(server: TestProcess): Promise<void> {
 
 /** Asserts that a server ends with 0 when it is asked to. */
 async function assertEndsAtSignal(server: TestProcess, name: NodeJS.Signals): Promise<void> {
-  sendSignal(server, name);
+  server.kill(name);
   const { code, signal, stderr } = await server.finished;
   assertEquals({ code, signal, stderr }, { code: 0, signal: null, stderr: "" });
 }

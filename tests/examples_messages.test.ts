@@ -11,7 +11,6 @@ import {
   assertOneLineError,
   exampleCommand,
   runExample,
-  sendSignal,
   startServer,
 } from "./support/examples.ts";
 import { freshName } from "./support/interop.ts";
@@ -47,7 +46,7 @@ for (const client of RUNTIMES) {
         stderr: "",
       });
       assertEquals(readdirSync(directory), ["test.sock"]);
-      sendSignal(server, "SIGTERM");
+      server.kill("SIGTERM");
       await assertEndsClean(server, path);
       const printed = server.stdout.split("\n").slice(1, -1);
       assertEquals(printed.map((line) => line.replace(/^.*\.sock\.[0-9]+: /, "")), messages);
@@ -64,7 +63,7 @@ for (const client of RUNTIMES) {
     assertEquals({ code, stderr }, { code: 0, stderr: "" });
     const said = `Process ${started.pid}`;
     assertEquals(stdout, `${said} said hello\n${said} said how are you\n`);
-    sendSignal(server, "SIGTERM");
+    server.kill("SIGTERM");
     const finished = await server.finished;
     assertEquals({ code: finished.code, stderr: finished.stderr }, { code: 0, stderr: "" });
     assertEquals(
@@ -85,7 +84,7 @@ test("examples/datagram_server.ts serves clients under all runtimes at once", as
     for (const { code, stdout, stderr } of await Promise.all(clients)) {
       assertEquals({ code, stdout, stderr }, { code: 0, stdout: expected, stderr: "" });
     }
-    sendSignal(server, "SIGINT");
+    server.kill("SIGINT");
     await assertEndsClean(server, path);
     assertEquals(server.stdout.split("\n").length, 1 + 3 * 20 + 1);
   });
@@ -102,7 +101,7 @@ test("examples/datagram_server.ts answers each of many clients at its own addres
         assertEquals(await receiveTexts(client, 1), [`ACK ${i}, ${round}`]);
       }
     }));
-    sendSignal(server, "SIGTERM");
+    server.kill("SIGTERM");
     await assertEndsClean(server, path);
     assertEquals(server.stdout.split("\n").length, 1 + 500 + 1);
   });
@@ -114,7 +113,7 @@ test("examples/datagram_server.ts prints the message of an unbound sender and an
     using sender = UnixDatagram.unbound();
     await sender.sendTo(bytes("no address"), path);
     await server.waitFor("(unnamed): no address\n");
-    sendSignal(server, "SIGTERM");
+    server.kill("SIGTERM");
     await assertEndsClean(server, path);
   });
 });
@@ -127,7 +126,7 @@ test("examples/datagram_server.ts is not held up by a client that takes no answe
     const { code, stdout } = await runExample(RUNTIME, "datagram_client", [path, "hello"]);
     assertEquals({ code, stdout }, { code: 0, stdout: "ACK hello\n" });
     await server.waitFor(`Cannot send to "${path}.deaf": EAGAIN\n`, "stderr");
-    sendSignal(server, "SIGTERM");
+    server.kill("SIGTERM");
     assertEquals((await server.finished).code, 0);
   });
 });
@@ -135,12 +134,12 @@ test("examples/datagram_server.ts is not held up by a client that takes no answe
 test("examples/datagram_server.ts serves on when a client is gone before its answer", async () => {
   await withTempSocketPath(async (path) => {
     await using server = await startServer("datagram_server", path);
-    sendSignal(server, "SIGSTOP");
+    server.kill("SIGSTOP");
     {
       using hasty = UnixDatagram.bind(`${path}.hasty`);
       await hasty.sendTo(bytes("and gone"), path);
     }
-    sendSignal(server, "SIGCONT");
+    server.kill("SIGCONT");
     await server.waitFor(`Cannot send to "${path}.hasty": ENOENT\n`, "stderr");
     const { code, stdout } = await runExample(RUNTIME, "datagram_client", [path, "hello"]);
     assertEquals({ code, stdout }, { code: 0, stdout: "ACK hello\n" });
@@ -156,12 +155,12 @@ test("examples/datagram_server.ts takes over the path of a killed one, and none 
         second,
         `Cannot bind to "${path}": EADDRINUSE (somebody serves it)`,
       );
-      sendSignal(killed, "SIGKILL");
+      killed.kill("SIGKILL");
       await killed.finished;
     }
     assertEquals(existsSync(path), true);
     await using server = await startServer("datagram_server", path);
-    sendSignal(server, "SIGTERM");
+    server.kill("SIGTERM");
     await assertEndsClean(server, path);
   });
 });
@@ -181,7 +180,7 @@ test("examples/datagram_client.ts removes its own path on SIGTERM", async () => 
     using silent = UnixDatagram.bind(path);
     await using client = new TestProcess(exampleCommand(RUNTIME, "datagram_client", [path, "hi"]));
     assertEquals(await receiveTexts(silent, 1), ["hi"]);
-    sendSignal(client, "SIGTERM");
+    client.kill("SIGTERM");
     assertEquals((await client.finished).code, 1);
     assertEquals(readdirSync(directory), ["test.sock"]);
   });
@@ -193,7 +192,7 @@ test("examples/abstract_server.ts starts again at once under the name of a kille
     await using killed = await startAbstractServer(name);
     const second = await runExample(RUNTIME, "abstract_server", [name]);
     assertOneLineError(second, `Cannot bind to @${name}: EADDRINUSE`);
-    sendSignal(killed, "SIGKILL");
+    killed.kill("SIGKILL");
     await killed.finished;
   }
   await using _server = await startAbstractServer(name);

@@ -3,7 +3,7 @@ import { assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { abstract, UnixDatagram } from "../mod.ts";
 import { fillQueue, receiveTexts } from "./support/datagrams.ts";
-import { assertOneLineError, sendSignal } from "./support/examples.ts";
+import { assertOneLineError } from "./support/examples.ts";
 import { freshName, Peer, python } from "./support/interop.ts";
 import {
   commandFor,
@@ -69,7 +69,7 @@ for (const runtime of RUNTIMES) {
         "WATCHDOG=1",
         "WATCHDOG=1",
       ]);
-      sendSignal(service, "SIGTERM");
+      service.kill("SIGTERM");
       let last;
       do [last] = await receiveTexts(manager, 1); while (last === "WATCHDOG=1");
       assertEquals(last, "STOPPING=1\nSTATUS=Stopping");
@@ -98,7 +98,7 @@ test("examples/sd_notify.ts says nothing of a watchdog where there is none", asy
     const env = { NOTIFY_SOCKET: path, WATCHDOG_USEC: "" };
     await using service = new TestProcess(command(RUNTIME), { env });
     await receiveTexts(manager, 1);
-    sendSignal(service, "SIGINT");
+    service.kill("SIGINT");
     assertEquals(await receiveTexts(manager, 1), ["STOPPING=1\nSTATUS=Stopping"]);
     assertEquals((await service.finished).code, 0);
   });

@@ -14,7 +14,6 @@ import {
   exampleCommand,
   onTerminal,
   runExample,
-  sendSignal,
   startServer,
 } from "./support/examples.ts";
 import {
@@ -55,7 +54,7 @@ for (const client of RUNTIMES) {
         stdout: "echo> one\necho> \necho> three, ünïcödé 🧦\necho> last, without an end\n",
         stderr: "",
       });
-      sendSignal(server, "SIGTERM");
+      server.kill("SIGTERM");
       await assertEndsClean(server, path);
     });
   });
@@ -133,7 +132,7 @@ test("examples/echo_server.ts serves many clients at once, and closes what they 
     assertEquals(socketsOf(server.pid), before + streams.length);
     for (const stream of streams) stream.close();
     await until(() => socketsOf(server.pid) === before, "the server to close its sockets");
-    sendSignal(server, "SIGTERM");
+    server.kill("SIGTERM");
     await assertEndsClean(server, path);
   });
 });
@@ -163,7 +162,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       using stuck = await UnixStream.connect(path);
       const flood = stuck.writeAll(new Uint8Array(16 << 20)).then(() => "taken", (e) => e.code);
       await until(() => stuck.bytesWritten > 0, "the server to read");
-      sendSignal(server, signal);
+      server.kill(signal);
       await assertEndsClean(server, path);
       assertEquals(await idle.read(new Uint8Array(1)), null);
       assertMatch(await flood, /^(EPIPE|ECONNRESET)$/);
@@ -183,7 +182,7 @@ test("examples/echo_server.ts does not take the path of one that runs, but of on
     await first.finished;
     assert(existsSync(path));
     await using third = await startServer("echo_server", path);
-    sendSignal(third, "SIGTERM");
+    third.kill("SIGTERM");
     await assertEndsClean(third, path);
   });
 });
@@ -202,7 +201,7 @@ for (const client of RUNTIMES) {
         const finished = await runExample(client, "stdin_client", [path], { input: part });
         assertEquals(finished, { code: 0, signal: null, stdout: "", stderr: "" });
       }
-      sendSignal(server, "SIGTERM");
+      server.kill("SIGTERM");
       assertEquals((await server.finished).code, 0);
       assertEquals(digest(readFileSync(join(directory, "output"))), digest(input));
     });
@@ -250,7 +249,7 @@ test("examples/print_server.ts takes no more than it can print", async () => {
     assertEquals(hash.digest("hex"), digest(data));
     await sending;
     assertEquals(await client.read(new Uint8Array(1)), null);
-    sendSignal(server, "SIGINT");
+    server.kill("SIGINT");
     assertEquals((await server.finished).code, 0);
     assertEquals(await output.read(new Uint8Array(1)), null);
   });
@@ -276,7 +275,7 @@ test("examples/print_server.ts ends at SIGTERM although its output is stuck", {
     using client = await UnixStream.connect(path);
     const sending = client.writeAll(pattern(16 << 20)).then(() => "taken", (e) => e.code);
     await output.read(new Uint8Array(1));
-    sendSignal(server, "SIGTERM");
+    server.kill("SIGTERM");
     assertMatch(await sending, /^(EPIPE|ECONNRESET)$/);
     assertEquals((await server.finished).code, 0);
     assert(!existsSync(path));

@@ -5,7 +5,7 @@ import { join } from "@std/path";
 import { UnixDatagram, UnixListener } from "../mod.ts";
 import { sockets } from "../ffi/mod.ts";
 import { receiveTexts } from "./support/datagrams.ts";
-import { assertOneLineError, exampleCommand, runExample, sendSignal } from "./support/examples.ts";
+import { assertOneLineError, exampleCommand, runExample } from "./support/examples.ts";
 import { python } from "./support/interop.ts";
 import { ample, QUEUE } from "./support/queue.ts";
 import { until } from "./support/waiting.ts";
@@ -217,7 +217,7 @@ action(type="omfile" file="${directory}/messages" template="fields")
   }
 
   async stop(): Promise<void> {
-    sendSignal(this, "SIGTERM");
+    this.kill("SIGTERM");
     await this.finished;
   }
 }
@@ -274,7 +274,7 @@ test(
       await using sender = syslog(daemon.path);
       sender.write("running\n");
       await daemon.logged("running");
-      sendSignal(daemon, "SIGSTOP");
+      daemon.kill("SIGSTOP");
       // What is connected to it is writable while there is room: at first for as few as make it full.
       using probe = UnixDatagram.unbound().connect(daemon.path);
       using filler = ample(UnixDatagram.unbound()).connect(daemon.path);
@@ -285,7 +285,7 @@ test(
       sender.closeStdin();
       await until(() => sockets.pollOne(probe.fd, "writable", 0) === 0, "the queue is full");
       assertEquals(sender.child.exitCode, null);
-      sendSignal(daemon, "SIGCONT");
+      daemon.kill("SIGCONT");
       await assertSucceeds(sender);
       await daemon.logged("number-299");
       const messages = daemon.lines().map((line) => line.split(" ").at(-1));

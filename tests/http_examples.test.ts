@@ -9,7 +9,6 @@ import {
   assertOneLineError,
   exampleCommand,
   runExample,
-  sendSignal,
 } from "./support/examples.ts";
 import { freshName } from "./support/interop.ts";
 import { RUNTIMES, TestProcess, withTempSocketPath } from "./support/mod.ts";
@@ -54,7 +53,7 @@ for (const runtime of RUNTIMES) {
         assertEquals(await rpc.request("countdown", [2]), "done");
         assertEquals(left, [[2], [1]]);
         rpc.close();
-        sendSignal(server, "SIGTERM");
+        server.kill("SIGTERM");
         await assertEndsClean(server, path);
       });
     }

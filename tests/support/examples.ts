@@ -4,7 +4,6 @@
  */
 
 import { existsSync } from "node:fs";
-import process from "node:process";
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { type Finished, type ProcessOptions, run, TestProcess } from "./process.ts";
@@ -43,14 +42,6 @@ export async function startServer(
     throw error;
   }
   return server;
-}
-
-/**
- * Sends a signal to a process that may handle it. Deno's `child.kill()` would report the signal as
- * the end of the process, even of one that exits with a code.
- */
-export function sendSignal({ pid }: TestProcess, signal: NodeJS.Signals): void {
-  process.kill(pid, signal);
 }
 
 /** Asserts that a server ends of its own accord, and that its path is gone. */

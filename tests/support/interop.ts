@@ -4,7 +4,6 @@
  */
 
 import { randomUUID } from "node:crypto";
-import process from "node:process";
 import { assertEquals } from "@std/assert";
 import type { Address, UnixListener, UnixStream } from "../../mod.ts";
 import { type ProcessOptions, TestProcess } from "./process.ts";
@@ -25,11 +24,6 @@ export class Peer extends TestProcess {
   /** The next line, as JSON. */
   async json<T>(): Promise<T> {
     return JSON.parse(await this.line()) as T;
-  }
-
-  /** Sends a signal. (On Deno, `ChildProcess.kill()` takes the process for dead after any signal.) */
-  override kill(name: NodeJS.Signals = "SIGTERM"): void {
-    process.kill(this.pid, name);
   }
 
   /** Tells it a line, as its standard input. */

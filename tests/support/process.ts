@@ -30,8 +30,21 @@ export interface Finished {
 
 const running = new Set<ChildProcess>();
 process.on("exit", () => {
-  for (const child of running) child.kill("SIGKILL");
+  for (const child of running) sendSignal(child, "SIGKILL");
 });
+
+/**
+ * Not by `ChildProcess.kill()`: on Deno that closes the child's standard input before it sends the signal, and takes
+ * the process for dead after any.
+ */
+function sendSignal(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  try {
+    process.kill(child.pid, signal);
+  } catch (error) {
+    if ((error as { code?: string }).code !== "ESRCH") throw error;
+  }
+}
 
 /** A process under test. Its output is collected. */
 export class TestProcess implements AsyncDisposable {
@@ -101,12 +114,13 @@ export class TestProcess implements AsyncDisposable {
     this.child.stdin!.end();
   }
 
+  /** Sends a signal, unless it has ended. */
   kill(signal: NodeJS.Signals = "SIGTERM"): void {
-    this.child.kill(signal);
+    sendSignal(this.child, signal);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.child.exitCode === null && this.child.signalCode === null) this.child.kill("SIGKILL");
+    this.kill("SIGKILL");
     await this.finished.catch(() => {});
   }
 
