@@ -145,7 +145,7 @@ test("M235 UnixStream.fromFd() makes the open file non-blocking for the Python p
     before = os.get_blocking(theirs.fileno())
     command = [*json.loads(args[0]), "stream", str(theirs.fileno())]
     child = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
-    if not select.select([ours], [], [], 30)[0]: sys.exit("the child says nothing")
+    if not select.select([ours], [], [], 300)[0]: sys.exit("the child says nothing")
     ours.recv(65536)
     say(before, os.get_blocking(theirs.fileno()), os.get_blocking(ours.fileno()))
     ours.close()
