@@ -184,6 +184,12 @@ export const limits: readonly Limit[] = [
     reason: "QEMU needs memory of its own in every process",
     tests: {
       demo: ["examples/demo/main.ts streams 256 MiB with no process needing as much memory"],
+    },
+  },
+  {
+    reason: "QEMU needs memory of its own in every process, on Bun more and more",
+    runtimes: ["bun"],
+    tests: {
       load: [
         "20,000 connections in sequence are all served in order, and leave descriptors and memory as they were on both sides",
       ],
