@@ -14,7 +14,7 @@ import { type Options, parseOptions, type RuntimeName, usage } from "./testing/o
 import { endChildrenOnSignals } from "./testing/process.ts";
 import { fileResult, type Run, writeResults } from "./testing/results.ts";
 import { describeRuntime } from "./testing/runtimes.ts";
-import { findTestFiles, runSuite } from "./testing/suite.ts";
+import { findTestFiles, namedIn, runSuite } from "./testing/suite.ts";
 
 async function main(): Promise<number> {
   const options = parseOptions(process.argv.slice(2));
@@ -24,10 +24,12 @@ async function main(): Promise<number> {
   }
   endChildrenOnSignals();
   const failedChecks = options.checks ? await runChecks() : [];
-  const failures: Failure[] = [];
-  const total = options.suite ? await runOnAll(options, failures) : undefined;
+  const total = options.suite ? await runOnAll(options) : undefined;
   console.log();
-  for (const failure of failures) show(failure);
+  // Again, for logs of which only the end is kept.
+  for (const { name, message } of total?.failed ?? []) {
+    console.log(`✗ ${name}\n${indented(message, "    ")}\n`);
+  }
   if (failedChecks.length > 0) console.log(`✗ Failed before the suite: ${failedChecks.join(", ")}`);
   if (total !== undefined) console.log(summary(total));
   return failedChecks.length > 0 || (total?.failed.length ?? 0) > 0 ? 1 : 0;
@@ -47,13 +49,7 @@ async function runChecks(): Promise<string[]> {
   return failed;
 }
 
-/** A test that failed, and where; shown again at the end, for logs of which only the end is kept. */
-interface Failure extends Noted {
-  place: string;
-}
-
-/** Adds every failure to `failures`. */
-async function runOnAll(options: Options, failures: Failure[]): Promise<Report> {
+async function runOnAll(options: Options): Promise<Report> {
   const files = findTestFiles(options.files);
   const total: Report = { passed: 0, passedNames: [], skipped: [], failed: [] };
   const runs: Run[] = [];
@@ -63,21 +59,20 @@ async function runOnAll(options: Options, failures: Failure[]): Promise<Report> 
     return total;
   }
   for (const runtime of options.runtimes) {
-    const report = await runOn(runtime, files, options, runs, failures);
+    const report = await runOn(runtime, files, options, runs);
     total.passed += report.passed;
     total.skipped.push(...report.skipped);
-    total.failed.push(...report.failed);
+    total.failed.push(...namedIn(runtime, report.failed));
   }
   return total;
 }
 
-/** Runs the files on one runtime; adds what it came to to `runs`, and what failed to `failures`. */
+/** Runs the files on one runtime; adds what it came to to `runs`. */
 async function runOn(
   runtime: RuntimeName,
   files: readonly string[],
   options: Options,
   runs: Run[],
-  failures: Failure[],
 ): Promise<Report> {
   let title: string;
   try {
@@ -85,8 +80,8 @@ async function runOn(
   } catch (error) {
     const message = `Cannot start ${runtime}: ${error instanceof Error ? error.message : error}`;
     console.log(`\n✗ ${message}`);
-    failures.push({ place: runtime, name: "(the runtime)", message });
-    return { passed: 0, passedNames: [], skipped: [], failed: [{ name: runtime, message }] };
+    const failed = [{ name: "(the runtime)", message }];
+    return { passed: 0, passedNames: [], skipped: [], failed };
   }
   console.log(`\n${title}`);
   const run: Run = { runtime: title, machine, files: {} };
@@ -103,7 +98,6 @@ async function runOn(
     }
     for (const { name, message } of inFile.failed) {
       console.log(`    ✗ ${name}\n${indented(message, "        ")}`);
-      failures.push({ place: `${title}, ${file}`, name, message });
     }
   };
   const report = await runSuite(runtime, files, suiteOptions, onFile);
@@ -113,10 +107,6 @@ async function runOn(
 
 function mark(passed: boolean, title: string, milliseconds: number, indent = ""): void {
   console.log(`${indent}${passed ? "✓" : "✗"} ${title} (${(milliseconds / 1000).toFixed(1)} s)`);
-}
-
-function show({ place, name, message }: Failure): void {
-  console.log(`✗ ${place}: ${name}\n${indented(message, "    ")}\n`);
 }
 
 function summary({ passed, failed, skipped }: Report): string {

@@ -30,7 +30,10 @@ export interface SuiteOptions {
   jobs: number;
 }
 
-/** Starts the files in their order, `jobs` at a time; `onFile` hears of each as it ends. */
+/**
+ * Starts the files in their order, `jobs` at a time; `onFile` hears of each as it ends. In what is returned the failures
+ * have the names of their files too.
+ */
 export async function runSuite(
   runtime: RuntimeName,
   files: readonly string[],
@@ -49,12 +52,17 @@ export async function runSuite(
       total.passed += report.passed;
       total.passedNames.push(...report.passedNames);
       total.skipped.push(...report.skipped);
-      total.failed.push(...report.failed);
+      total.failed.push(...namedIn(file, report.failed));
       onFile(file, report, performance.now() - fileStart);
     }
   };
   await Promise.all(Array.from({ length: jobs }, runWaiting));
   return total;
+}
+
+/** The same, with the place where they were before their names. */
+export function namedIn(place: string, noted: readonly Noted[]): Noted[] {
+  return noted.map((each) => ({ ...each, name: `${place}: ${each.name}` }));
 }
 
 async function runFile(runtime: RuntimeName, file: string, timeout: number): Promise<Report> {

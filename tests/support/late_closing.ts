@@ -1,6 +1,6 @@
 /**
- * Bun closes its ends of a child's pipes, and its pidfd, on another thread: sometimes after `close` has come or
- * `execFileSync` has returned. A test that compares descriptors would take them for its own.
+ * Bun closes its ends of a child's pipes, which are sockets, on another thread: sometimes after `close` has come or
+ * `execFileSync` has returned. A test that compares descriptors would take them for the library's.
  * @module
  */
 
@@ -22,19 +22,19 @@ export function opening<T>(start: () => T): Opened<T> {
   if (RUNTIME !== "bun" || process.platform !== "linux") {
     return { value: start(), isClosed: () => true };
   }
-  const before = childrens();
+  const before = socketsAndPipes();
   const value = start();
-  const opened = [...childrens()].filter(([number, target]) => before.get(number) !== target);
+  const opened = [...socketsAndPipes()].filter(([number, target]) => before.get(number) !== target);
   const isClosed = () => {
-    const now = childrens();
+    const now = socketsAndPipes();
     return opened.every(([number, target]) => now.get(number) !== target);
   };
   return { value, isClosed };
 }
 
-function childrens(): DescriptorTable {
-  const kinds = /^(socket|pipe):|pidfd/;
-  return new Map([...descriptorTable()].filter(([, target]) => kinds.test(target)));
+function socketsAndPipes(): DescriptorTable {
+  // Their names are given once; another pidfd could have the number and the name of the child's.
+  return new Map([...descriptorTable()].filter(([, target]) => /^(socket|pipe):/.test(target)));
 }
 
 /** Waits until all is closed that a child's start opened, though not for ever. */
