@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { LinuxConstants } from "./abi/mod.ts";
 import { errnoName, errnoNumber } from "./errno.ts";
 import { UnixSocketError, type UnixSocketErrorInit } from "./errors.ts";
 import { native } from "./native.ts";
@@ -68,4 +69,24 @@ export function refusal(code: string, context: FailureContext, cause?: unknown):
   const errno = errnoNumber(code);
   const init = { ...context, code, errno: Number.isNaN(errno) ? 0 : errno };
   return new UnixSocketError(init, cause === undefined ? undefined : { cause });
+}
+
+/**
+ * The constants that only Linux has, for what only Linux has.
+ *
+ * @throws {UnixSocketError} ENOTSUP on macOS
+ */
+export function linuxConstants(what: string, syscall: SymbolName): LinuxConstants {
+  const { linux } = native().abi;
+  if (linux !== null) return linux;
+  throw refusal("ENOTSUP", {
+    action: `Cannot use ${what}`,
+    syscall,
+    detail: "only Linux has that",
+  });
+}
+
+/** The result of a call that this system does not have: a negated errno. */
+export function notSupported(): number {
+  return -native().abi.errno.ENOTSUP!;
 }

@@ -4,8 +4,8 @@
  * @module
  */
 
-import { kernelLayouts } from "./abi/linux.ts";
-import { again, negatedErrno } from "./call.ts";
+import { kernelLayouts, linuxOnly } from "./abi/linux.ts";
+import { again, negatedErrno, notSupported } from "./call.ts";
 import { native } from "./native.ts";
 import { takeField } from "./struct.ts";
 
@@ -28,6 +28,12 @@ export function open(path: Uint8Array, flags: number, mode: number): number {
     result === -1 && again("open")
   );
   return result === -1 ? negatedErrno : result;
+}
+
+/** Opens a path only to name it, not to read or write (O_PATH): on Linux alone. */
+export function openPath(path: Uint8Array, extraFlags: number): number {
+  const { linux } = native().abi;
+  return linux === null ? notSupported() : open(path, linux.O_PATH | extraFlags, 0);
 }
 
 /**
@@ -110,7 +116,8 @@ export function sync(fd: number, all: boolean): number {
 /** A file without a name, in memory, close-on-exec. */
 export function memfd(name: Uint8Array, sealable: boolean): number {
   const { libc, abi } = native();
-  const { MFD_CLOEXEC, MFD_ALLOW_SEALING } = abi.linux!;
+  if (abi.linux === null) return notSupported();
+  const { MFD_CLOEXEC, MFD_ALLOW_SEALING } = abi.linux;
   const path = cString(name);
   const flags = MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0);
   let result;
@@ -121,7 +128,8 @@ export function memfd(name: Uint8Array, sealable: boolean): number {
 /** A counter to wait for, non-blocking and close-on-exec. */
 export function eventfd(initial: number, semaphore: boolean): number {
   const { libc, abi } = native();
-  const { EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE } = abi.linux!;
+  if (abi.linux === null) return notSupported();
+  const { EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE } = abi.linux;
   const flags = EFD_CLOEXEC | EFD_NONBLOCK | (semaphore ? EFD_SEMAPHORE : 0);
   let result;
   do result = libc.eventfd(initial, flags); while (result === -1 && again("eventfd"));
@@ -130,12 +138,14 @@ export function eventfd(initial: number, semaphore: boolean): number {
 
 /** Forbids changes of a file in memory, or tells which are forbidden. */
 export function addSeals(fd: number, seals: number): number {
-  return fcntl(fd, native().abi.linux!.F_ADD_SEALS, seals);
+  const { linux } = native().abi;
+  return linux === null ? notSupported() : fcntl(fd, linux.F_ADD_SEALS, seals);
 }
 
 /** The changes of a file in memory that are forbidden. */
 export function getSeals(fd: number): number {
-  return fcntl(fd, native().abi.linux!.F_GET_SEALS, 0);
+  const { linux } = native().abi;
+  return linux === null ? notSupported() : fcntl(fd, linux.F_GET_SEALS, 0);
 }
 
 /** A pipe, non-blocking and close-on-exec; 0, or a negated errno. */
@@ -199,21 +209,21 @@ export function bytesReadable(fd: number): number {
 /** What of the written is not read yet, in the kernel's accounting: its memory, not its bytes. */
 export function bytesUnsent(fd: number): number {
   const { libc, abi } = native();
+  const request = abi.linux === null ? abi.darwin!.TIOCOUTQ : abi.linux.SIOCOUTQ;
   let result;
-  do result = libc.ioctl(fd, abi.linux!.SIOCOUTQ, count); while (result === -1 && again("ioctl"));
+  do result = libc.ioctl(fd, request, count); while (result === -1 && again("ioctl"));
   return result === -1 ? negatedErrno : count[0]!;
 }
 
 /**
  * An O_PATH descriptor of the file that a socket is bound to, wherever that is by now; EPERM without
- * CAP_NET_ADMIN, ENOENT for a socket without a file.
+ * CAP_NET_ADMIN, ENOENT for a socket without a file. On Linux alone.
  */
 export function fileOfSocket(fd: number): number {
-  const { libc, abi } = native();
+  const { libc, abi: { linux } } = native();
+  if (linux === null) return notSupported();
   let result;
-  do result = libc.ioctl(fd, abi.linux!.SIOCUNIXFILE, count); while (
-    result === -1 && again("ioctl")
-  );
+  do result = libc.ioctl(fd, linux.SIOCUNIXFILE, count); while (result === -1 && again("ioctl"));
   return result === -1 ? negatedErrno : result;
 }
 
@@ -241,6 +251,15 @@ export function chmod(path: Uint8Array, mode: number): number {
   const name = cString(path);
   let result;
   do result = libc.chmod(name, mode); while (result === -1 && again("chmod"));
+  return result === -1 ? negatedErrno : result;
+}
+
+/** The same of a link itself, which is not followed: on macOS alone. */
+export function lchmod(path: Uint8Array, mode: number): number {
+  const { libc } = native();
+  const name = cString(path);
+  let result;
+  do result = libc.lchmod(name, mode); while (result === -1 && again("lchmod"));
   return result === -1 ? negatedErrno : result;
 }
 
@@ -287,11 +306,13 @@ export function status(target: Uint8Array | number): FileStatus | number {
   statBuffer ??= new DataView(new ArrayBuffer(size));
   const byPath = typeof target !== "number";
   const { AT_FDCWD, AT_SYMLINK_NOFOLLOW } = abi.constants;
-  const flags = byPath ? AT_SYMLINK_NOFOLLOW : abi.linux!.AT_EMPTY_PATH;
+  // Where it is made of something else, statx has the same flags.
+  const { AT_EMPTY_PATH, STATX_BASIC_STATS } = linuxOnly;
+  const flags = byPath ? AT_SYMLINK_NOFOLLOW : AT_EMPTY_PATH;
   const name = byPath ? cString(target) : cString(new Uint8Array(0));
   const at = byPath ? AT_FDCWD : target;
   let result;
-  do result = libc.statx(at, name, flags, abi.linux!.STATX_BASIC_STATS, statBuffer); while (
+  do result = libc.statx(at, name, flags, STATX_BASIC_STATS, statBuffer); while (
     result === -1 && again("statx")
   );
   if (result === -1) return negatedErrno;

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { again, negatedErrno } from "./call.ts";
+import { again, negatedErrno, notSupported } from "./call.ts";
 import { native } from "./native.ts";
 
 function fcntl(fd: number, command: number, argument: number): number {
@@ -38,7 +38,8 @@ function systemCall(
   second: number,
 ): number {
   const { libc, abi } = native();
-  const number = BigInt(abi.syscalls![name]);
+  if (abi.syscalls === null) return notSupported();
+  const number = BigInt(abi.syscalls[name]);
   let result;
   do result = Number(libc.syscall(number, BigInt(first), BigInt(second), null, 0n)); while (
     result === -1 && again("syscall")

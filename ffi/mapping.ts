@@ -17,7 +17,7 @@
  * @module
  */
 
-import { again, negatedErrno } from "./call.ts";
+import { again, negatedErrno, notSupported } from "./call.ts";
 import { native } from "./native.ts";
 
 /** MAP_FAILED of mmap(2): all bits set, as a number. */
@@ -47,7 +47,8 @@ export class Mapping {
    */
   static of(fd: number, length: number, shared: boolean): Mapping | number {
     const { libc, abi } = native();
-    const { PROT_READ, PROT_WRITE, MAP_SHARED, MAP_PRIVATE } = abi.linux!;
+    if (abi.linux === null) return notSupported();
+    const { PROT_READ, PROT_WRITE, MAP_SHARED, MAP_PRIVATE } = abi.linux;
     const flags = shared ? MAP_SHARED : MAP_PRIVATE;
     let address;
     do {

@@ -5,7 +5,7 @@
 
 export { native } from "./native.ts";
 export { UnixSocketError, type UnixSocketErrorInit } from "./errors.ts";
-export { checked, failure, type FailureContext, refusal } from "./call.ts";
+export { checked, failure, type FailureContext, linuxConstants, refusal } from "./call.ts";
 export { errnoName, errnoNumber } from "./errno.ts";
 export type { Watcher } from "./runtime.ts";
 export { clearTimeout, now, queueMicrotask, setImmediate, setTimeout } from "./timers.ts";
@@ -17,6 +17,7 @@ export { createPoller } from "./new_poller.ts";
 export { FOR_READING, FOR_WRITING, type Poller } from "./poller.ts";
 export { Mapping } from "./mapping.ts";
 export { MessageBlock } from "./message_block.ts";
+export { darwinPeerUser } from "./darwin_credentials.ts";
 export { environmentVariable } from "./environment.ts";
 export { inspectNodeSocket, openNodeSocket } from "./node_socket.ts";
 export { type BoundInode, boundInodes } from "./sock_diag.ts";

@@ -6,8 +6,8 @@
 
 import type { Field, Layout, Layouts } from "./abi/mod.ts";
 
-/** Room for the longest address that a kernel reports, in bytes. */
-export const NAME_ROOM = 128;
+/** Room for the longest address that a kernel reports, in bytes: 255 on macOS. */
+export const NAME_ROOM = 256;
 
 /**
  * A header as a member of an array, with the length of the message behind it: `struct mmsghdr`, and the

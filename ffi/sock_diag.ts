@@ -4,7 +4,7 @@
  * @module
  */
 
-import { again, negatedErrno } from "./call.ts";
+import { again, negatedErrno, notSupported } from "./call.ts";
 import { close } from "./file.ts";
 import { native } from "./native.ts";
 import { recv, send } from "./socket.ts";
@@ -35,7 +35,8 @@ const MESSAGE = 16;
 /** Every socket of this network namespace that is bound to a file, or a negated errno. */
 export function boundInodes(): BoundInode[] | number {
   const { libc, abi } = native();
-  const type = SOCK_RAW | abi.linux!.SOCK_CLOEXEC;
+  if (abi.linux === null) return notSupported();
+  const type = SOCK_RAW | abi.linux.SOCK_CLOEXEC;
   let fd;
   do fd = libc.socket(AF_NETLINK, type, NETLINK_SOCK_DIAG); while (fd === -1 && again("socket"));
   if (fd === -1) return negatedErrno;

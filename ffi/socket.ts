@@ -325,6 +325,13 @@ export function familyOf(fd: number): number {
   return takeField(new DataView(name.buffer), abi.layouts.sockaddr_un.fields.sun_family);
 }
 
+/** Whether a socket listens; null where that cannot be told: not every macOS does. */
+export function isListening(fd: number): boolean | null {
+  const { SOL_SOCKET, SO_ACCEPTCONN } = native().abi.constants;
+  const answer = getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN);
+  return answer < 0 ? null : answer > 0;
+}
+
 /** Who connected: `struct ucred` of SO_PEERCRED. Null where the kernel knows nobody. */
 export interface RawCredentials {
   pid: number;

@@ -9,6 +9,7 @@ import {
   cmsg,
   errnoNumber,
   file,
+  linuxConstants,
   type MessageBlock,
   native,
   sockets,
@@ -51,6 +52,7 @@ const LAST_ID = 0xffff_fffe;
 
 function checkCredentials(wanted: AncillaryOptions["credentials"]): Credentials | null {
   if (wanted === undefined || wanted === false) return null;
+  linuxConstants("credentials of messages", "sendmsg");
   const own = sockets.ownCredentials();
   if (wanted === true) return own;
   checkOptions(wanted);

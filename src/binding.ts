@@ -6,7 +6,7 @@
 import { errnoNumber, failure, file, native, sockaddr, sockets } from "../ffi/mod.ts";
 import { type Address, formatAddress, pathBytes, pathnameAddress, quote } from "./address.ts";
 import { withDirectoryLock } from "./directory_lock.ts";
-import { longestPlainPath, openPath, pinnedPath, procPath, splitPath } from "./sockaddr_scope.ts";
+import { hasDetours, longestPlainPath, pinnedPath, procPath, splitPath } from "./sockaddr_scope.ts";
 import { isLack, whoServes } from "./stale.ts";
 
 /** How to bind to a pathname. */
@@ -53,8 +53,9 @@ export function bindSocket(fd: number, address: Address, options: BindOptions): 
   const given = pathBytes(address);
   const path = absolute(given);
   const { mode } = options;
-  // Before the file exists: what fchmod does after bind reaches only the socket's own inode.
-  if (mode !== undefined) {
+  // Before the file exists: what fchmod does after bind reaches only the socket's own inode. macOS has
+  // it for files alone.
+  if (mode !== undefined && native().abi.os === "linux") {
     const result = file.fchmod(fd, mode);
     if (result < 0) throw fail(result, undefined, "fchmod");
   }
@@ -91,7 +92,7 @@ export function removePath(bound: BoundPath): void {
   // it may be anybody, so this hardly waits: without it the same is done, a moment less safely.
   const { directory } = splitPath(bound.path);
   if (withDirectoryLock(directory, REMOVAL_PATIENCE, removeFrom) === 0) return;
-  const directoryFd = openPath(directory, native().abi.constants.O_DIRECTORY);
+  const directoryFd = file.openPath(directory, native().abi.constants.O_DIRECTORY);
   if (directoryFd < 0) return void remove(bound.path);
   removeFrom(directoryFd);
   file.close(directoryFd);
@@ -146,8 +147,9 @@ function bindPath(fd: number, path: Uint8Array, given: Uint8Array): number {
   if (given.length <= longestPlainPath()) {
     return sockets.bind(fd, sockaddr.packPathname(layout, given));
   }
+  if (!hasDetours()) return -errnoNumber("ENAMETOOLONG");
   const { directory, name } = splitPath(path);
-  const directoryFd = openPath(directory, native().abi.constants.O_DIRECTORY);
+  const directoryFd = file.openPath(directory, native().abi.constants.O_DIRECTORY);
   if (directoryFd < 0) return directoryFd;
   try {
     const near = procPath(directoryFd, name);
@@ -230,8 +232,14 @@ function replaceStale(
 
 /** Gives the file the mode that the umask took from it, if it is still the file that was made. */
 function applyMode(fd: number, bound: BoundPath, mode: number): number {
+  if (!hasDetours()) {
+    const status = file.status(bound.path);
+    if (typeof status === "number") return status;
+    const same = status.identity === bound.identity;
+    return same ? file.lchmod(bound.path, mode) : -errnoNumber("ENOENT");
+  }
   const asked = file.fileOfSocket(fd);
-  const own = asked < 0 ? openPath(bound.path, native().abi.constants.O_NOFOLLOW) : asked;
+  const own = asked < 0 ? file.openPath(bound.path, native().abi.constants.O_NOFOLLOW) : asked;
   if (own < 0) return own;
   try {
     const status = file.status(own);

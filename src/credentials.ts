@@ -4,7 +4,15 @@
  * @module
  */
 
-import { checked, errnoNumber, native, sockets } from "../ffi/mod.ts";
+import {
+  checked,
+  darwinPeerUser,
+  errnoNumber,
+  failure,
+  linuxConstants,
+  native,
+  sockets,
+} from "../ffi/mod.ts";
 import { Fd } from "./fd.ts";
 import { type FdLike, openFdOf } from "./fd_like.ts";
 
@@ -27,7 +35,7 @@ const SYSCALL = "getsockopt";
 const NOBODY = 0xffff_ffff;
 
 /**
- * Who the peer is (SO_PEERCRED, Linux), with effective user and group: for the server's side the
+ * Who the peer is (SO_PEERCRED; LOCAL_PEERCRED and LOCAL_PEERPID on macOS), with effective user and group: for the server's side the
  * process that connected, for the client's the one that called listen(2), for a pair its creator. A
  * snapshot of that moment.
  *
@@ -57,7 +65,8 @@ const FEW_GROUPS = 32;
 
 /**
  * The supplementary groups of the peer, as of the same moment (SO_PEERGROUPS, Linux 4.13): what a
- * look into the user database by name would only guess.
+ * look into the user database by name would only guess. On macOS (LOCAL_PEERCRED) the first is the
+ * group itself, and 16 are told at most.
  *
  * @returns null where the kernel knows no peer
  * @throws {UnixSocketError} EBADF, ENOTSOCK, ENOPROTOOPT: the kernel cannot
@@ -65,7 +74,13 @@ const FEW_GROUPS = 32;
 export function peerGroups(socket: FdLike): number[] | null {
   const action = "Cannot read the peer's groups";
   const fd = openFdOf(socket, action, SYSCALL);
-  const found = readOption(fd, native().abi.linux!.SO_PEERGROUPS, FEW_GROUPS * 4, action);
+  const { linux } = native().abi;
+  if (linux === null) {
+    const user = darwinPeerUser(fd);
+    if (typeof user === "number") throw failure(user, { action, syscall: SYSCALL });
+    return user && user.groups;
+  }
+  const found = readOption(fd, linux.SO_PEERGROUPS, FEW_GROUPS * 4, action);
   return found === null ? null : [...new Uint32Array(found.buffer, 0, found.length / 4)];
 }
 
@@ -76,12 +91,12 @@ export function peerGroups(socket: FdLike): number[] | null {
  *
  * @returns null where the kernel knows no peer
  * @throws {UnixSocketError} EBADF, ENOTSOCK, EMFILE, ENOPROTOOPT: the kernel cannot, EINVAL or ESRCH: the
- * peer is gone (before Linux 6.16)
+ * peer is gone (before Linux 6.16), ENOTSUP: macOS
  */
 export function peerPidfd(socket: FdLike): Fd | null {
   const action = "Cannot get a pidfd of the peer";
   const fd = openFdOf(socket, action, SYSCALL);
-  const found = readOption(fd, native().abi.linux!.SO_PEERPIDFD, 4, action);
+  const found = readOption(fd, linuxConstants("pidfds of peers", SYSCALL).SO_PEERPIDFD, 4, action);
   return found === null ? null : Fd.received(new Int32Array(found.buffer, 0, 1)[0]!);
 }
 
@@ -90,12 +105,17 @@ export function peerPidfd(socket: FdLike): Fd | null {
  * (SO_PEERSEC).
  *
  * @returns null where the kernel knows no peer
- * @throws {UnixSocketError} EBADF, ENOTSOCK, ENOPROTOOPT: no such module runs
+ * @throws {UnixSocketError} EBADF, ENOTSOCK, ENOPROTOOPT: no such module runs, ENOTSUP: macOS
  */
 export function peerSecurityContext(socket: FdLike): string | null {
   const action = "Cannot read the peer's security context";
   const fd = openFdOf(socket, action, SYSCALL);
-  const found = readOption(fd, native().abi.linux!.SO_PEERSEC, 256, action);
+  const found = readOption(
+    fd,
+    linuxConstants("security contexts", SYSCALL).SO_PEERSEC,
+    256,
+    action,
+  );
   return found === null ? null : new TextDecoder().decode(found).replace(/\0.*$/s, "");
 }
 

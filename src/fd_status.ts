@@ -3,7 +3,7 @@
  * @module
  */
 
-import { file, native } from "../ffi/mod.ts";
+import { file, linuxConstants, native } from "../ffi/mod.ts";
 
 /**
  * What is behind a descriptor. `"anonymous"` is what has no place in a file system: epoll sets,
@@ -94,7 +94,10 @@ function kindOf(mode: number): FdKind {
 
 /** The seals and their bits. */
 export function sealBits(): [keyof Seals, number][] {
-  const { F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE, F_SEAL_SEAL } = native().abi.linux!;
+  const { F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE, F_SEAL_SEAL } = linuxConstants(
+    "seals",
+    "fcntl",
+  );
   return [
     ["shrink", F_SEAL_SHRINK],
     ["grow", F_SEAL_GROW],

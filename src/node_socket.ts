@@ -25,14 +25,15 @@ export function intoSocket(connection: UnixStream | Fd): unknown {
     throw new TypeError(`${GIVING} of this: expected a UnixStream, or an Fd that is a socket`);
   }
   const context = { action: GIVING, syscall: "getsockopt" };
-  const { SOL_SOCKET, SO_TYPE, SO_ACCEPTCONN, SOCK_STREAM } = native().abi.constants;
-  const option = (name: number) =>
-    checked(sockets.getsockopt(connection.fd, SOL_SOCKET, name), context);
+  const { SOL_SOCKET, SO_TYPE, SOCK_STREAM } = native().abi.constants;
   if (connection.fd !== -1) {
-    if (option(SO_TYPE) !== SOCK_STREAM) {
+    const type = checked(sockets.getsockopt(connection.fd, SOL_SOCKET, SO_TYPE), context);
+    if (type !== SOCK_STREAM) {
       throw refusal("EPROTOTYPE", { ...context, detail: "it is no stream socket" });
     }
-    if (option(SO_ACCEPTCONN) > 0) throw refusal("EINVAL", { ...context, detail: "it listens" });
+    if (sockets.isListening(connection.fd)) {
+      throw refusal("EINVAL", { ...context, detail: "it listens" });
+    }
   }
   const fd = connection.intoFd();
   let socket: unknown = null;

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { checked, native, sockets } from "../ffi/mod.ts";
+import { checked, linuxConstants, sockets } from "../ffi/mod.ts";
 import type { Address, AddressLike } from "./address.ts";
 import { messagesOver, writableOver } from "./byte_streams.ts";
 import { connectAsync, connectBlocking, type Connected } from "./connecting.ts";
@@ -30,6 +30,13 @@ import { adoptSocket } from "./socket.ts";
 import type { ConnectOptions, ConnectSyncOptions } from "./stream.ts";
 import type { Bytes } from "./transfer.ts";
 import { checkDeadline, checkSignal } from "./validate.ts";
+
+const SEQPACKETS = "sockets of the type SOCK_SEQPACKET";
+
+/** @throws {UnixSocketError} ENOTSUP on macOS, which has none */
+function socketType(syscall: "socket" | "socketpair"): number {
+  return linuxConstants(SEQPACKETS, syscall).SOCK_SEQPACKET;
+}
 
 let construct: (connected: Connected) => UnixSeqpacket;
 
@@ -68,7 +75,8 @@ export class UnixSeqpacket extends MessageSocket {
   private constructor({ descriptor, localAddr, remoteAddr }: Connected) {
     super(descriptor, localAddr);
     this.#remoteAddr = remoteAddr;
-    this.setOption(native().abi.linux!.SO_TIMESTAMP, 1, "marks of records");
+    const { SO_TIMESTAMP } = linuxConstants(SEQPACKETS, "setsockopt");
+    this.setOption(SO_TIMESTAMP, 1, "marks of records");
   }
 
   /**
@@ -78,7 +86,7 @@ export class UnixSeqpacket extends MessageSocket {
    */
   static async connect(address: AddressLike, options?: ConnectOptions): Promise<UnixSeqpacket> {
     const signal = checkSignal(options);
-    const type = native().abi.linux!.SOCK_SEQPACKET;
+    const type = socketType("socket");
     return construct(await connectAsync(address, options?.from, type, signal));
   }
 
@@ -89,7 +97,7 @@ export class UnixSeqpacket extends MessageSocket {
    */
   static connectSync(address: AddressLike, options?: ConnectSyncOptions): UnixSeqpacket {
     const deadline = checkDeadline(options);
-    const type = native().abi.linux!.SOCK_SEQPACKET;
+    const type = socketType("socket");
     return construct(connectBlocking(address, options?.from, type, deadline));
   }
 
@@ -100,7 +108,7 @@ export class UnixSeqpacket extends MessageSocket {
    */
   static pair(): [UnixSeqpacket, UnixSeqpacket] {
     const ends: [number, number] = [-1, -1];
-    checked(sockets.socketpair(native().abi.linux!.SOCK_SEQPACKET, ends), {
+    checked(sockets.socketpair(socketType("socketpair"), ends), {
       action: "Cannot create a pair of sockets",
       syscall: "socketpair",
     });
@@ -118,7 +126,7 @@ export class UnixSeqpacket extends MessageSocket {
    * stays the caller's.
    */
   static fromFd(fd: number | Fd): UnixSeqpacket {
-    const type = native().abi.linux!.SOCK_SEQPACKET;
+    const type = socketType("socket");
     const adopted = adoptSocket(fd, {
       type,
       what: "UnixSeqpacket",
@@ -290,7 +298,7 @@ export class UnixSeqpacketListener extends Listener<UnixSeqpacket> {
    * @throws {TypeError|RangeError} for arguments that make no sense
    */
   static listen(address: AddressLike, options?: ListenOptions): UnixSeqpacketListener {
-    const type = native().abi.linux!.SOCK_SEQPACKET;
+    const type = socketType("socket");
     return new UnixSeqpacketListener(createListening(type, address, options));
   }
 
@@ -301,7 +309,7 @@ export class UnixSeqpacketListener extends Listener<UnixSeqpacket> {
    * @throws {UnixSocketError} EBADF, ENOTSOCK, EPROTOTYPE, EINVAL: it does not listen
    */
   static fromFd(fd: number | Fd, options?: AdoptListenerOptions): UnixSeqpacketListener {
-    const type = native().abi.linux!.SOCK_SEQPACKET;
+    const type = socketType("socket");
     return new UnixSeqpacketListener(adoptListening(fd, type, "UnixSeqpacketListener", options));
   }
 }

@@ -9,8 +9,8 @@ import {
   errnoNumber,
   failure,
   file,
+  linuxConstants,
   Mapping,
-  native,
   refusal,
 } from "../ffi/mod.ts";
 import { Fd } from "./fd.ts";
@@ -244,7 +244,7 @@ function isSealed(fd: number): boolean {
   const seals = file.getSeals(fd);
   if (seals === -errnoNumber("EINVAL")) return false;
   checked(seals, { action: MAPPING, syscall: "fcntl" });
-  return (seals & native().abi.linux!.F_SEAL_SHRINK) !== 0;
+  return (seals & linuxConstants("seals", "fcntl").F_SEAL_SHRINK) !== 0;
 }
 
 /** Why the kernel refuses to share, where that can be told. */

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { file, native, refusal, sockaddr } from "../ffi/mod.ts";
+import { errnoNumber, file, native, refusal, sockaddr } from "../ffi/mod.ts";
 import { type Address, formatAddress, pathBytes, quote } from "./address.ts";
 
 const SLASH = 0x2f;
@@ -36,19 +36,20 @@ export function pinnedPath(directoryFd: number, path: Uint8Array): Uint8Array {
   return procPath(directoryFd, splitPath(path).name);
 }
 
+/** Whether a path can be reached through a descriptor: on Linux, by O_PATH and /proc. */
+export function hasDetours(): boolean {
+  return native().abi.linux !== null;
+}
+
 /** The most bytes of a pathname that fit into a sockaddr_un. */
 export function longestPlainPath(): number {
   return sockaddr.longestPathname(native().abi.layouts.sockaddr_un);
 }
 
-/** Opens a path only to name it, not to read or write; a negated errno where that fails. */
-export function openPath(path: Uint8Array, extraFlags: number): number {
-  return file.open(path, native().abi.linux!.O_PATH | extraFlags, 0);
-}
-
 /**
  * Calls `connect` with the packed address of a peer. A path too long for a sockaddr_un is opened
- * with O_PATH first. Returns what `connect` returns, or the negated errno of the opening.
+ * with O_PATH first. Returns what `connect` returns, or the negated errno of the opening; ENAMETOOLONG
+ * where there is no such way.
  */
 export function withPeerSockaddr(
   address: Address,
@@ -59,7 +60,8 @@ export function withPeerSockaddr(
   if (address.kind === "abstract") return connect(sockaddr.packAbstract(layout, address.name));
   const path = pathBytes(address);
   if (path.length <= longestPlainPath()) return connect(sockaddr.packPathname(layout, path));
-  const fd = openPath(path, 0);
+  if (!hasDetours()) return -errnoNumber("ENAMETOOLONG");
+  const fd = file.openPath(path, 0);
   if (fd < 0) return fd;
   try {
     return connect(sockaddr.packPathname(layout, procPath(fd)));

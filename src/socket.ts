@@ -3,7 +3,7 @@
  * @module
  */
 
-import { checked, file, native, refusal, sockaddr, sockets } from "../ffi/mod.ts";
+import { checked, file, linuxConstants, native, refusal, sockaddr, sockets } from "../ffi/mod.ts";
 import { type Address, formatAddress, fromRawAddress } from "./address.ts";
 import {
   type Credentials,
@@ -19,6 +19,9 @@ import { checkFd, checkInteger, checkWord } from "./validate.ts";
 
 /** Which direction to end: for reading, for writing, or both. */
 export type ShutdownHow = "read" | "write" | "both";
+
+/** What a receiver asks to be told, on Linux alone. */
+type PassingOption = "SO_PASSCRED" | "SO_PASSPIDFD" | "SO_PASSSEC" | "SO_PASSRIGHTS";
 
 /** The base of the socket classes. */
 export abstract class Socket implements Disposable {
@@ -114,15 +117,15 @@ export abstract class Socket implements Disposable {
    * the default, means that every peek begins there; from 0 on, each peek moves it forward and each
    * read back.
    *
-   * @throws {UnixSocketError} EBADF once closed
+   * @throws {UnixSocketError} EBADF once closed, ENOTSUP: macOS
    */
   get peekOffset(): number {
     this.assertOpen("read the peek offset", "getsockopt");
-    const { abi } = native();
+    const { SO_PEEK_OFF } = linuxConstants("peek offsets", "getsockopt");
+    const { SOL_SOCKET } = native().abi.constants;
     const value = new Int32Array(1);
     const bytes = new Uint8Array(value.buffer);
-    const { SOL_SOCKET } = abi.constants;
-    checked(sockets.getsockoptBytes(this.fd, SOL_SOCKET, abi.linux!.SO_PEEK_OFF, bytes), {
+    checked(sockets.getsockoptBytes(this.fd, SOL_SOCKET, SO_PEEK_OFF, bytes), {
       action: "Cannot read the peek offset",
       syscall: "getsockopt",
     });
@@ -130,7 +133,8 @@ export abstract class Socket implements Disposable {
   }
   set peekOffset(bytes: number) {
     const offset = checkInteger(bytes, "a peek offset", -1, 0x7fff_ffff);
-    this.setOption(native().abi.linux!.SO_PEEK_OFF, offset, "peek offset");
+    const { SO_PEEK_OFF } = linuxConstants("peek offsets", "setsockopt");
+    this.setOption(SO_PEEK_OFF, offset, "peek offset");
   }
 
   /**
@@ -141,39 +145,39 @@ export abstract class Socket implements Disposable {
    * Setting this on a socket without an address makes the kernel choose an abstract one when it
    * connects, or when a datagram socket sends.
    *
-   * @throws {UnixSocketError} EBADF once closed
+   * @throws {UnixSocketError} EBADF once closed, ENOTSUP: macOS
    */
   get passCredentials(): boolean {
-    return this.getOption(native().abi.linux!.SO_PASSCRED, "passing of credentials") === 1;
+    return this.#flag("SO_PASSCRED", "passing of credentials");
   }
   set passCredentials(on: boolean) {
-    this.#setFlag(native().abi.linux!.SO_PASSCRED, on, "passing of credentials");
+    this.#setFlag("SO_PASSCRED", on, "passing of credentials");
   }
 
   /**
    * Whether messages come with a pidfd of their sender, in `pidfd` of `receiveMessage` (SO_PASSPIDFD,
    * Linux 6.5). Gives the socket an address as {@linkcode passCredentials} does.
    *
-   * @throws {UnixSocketError} EBADF once closed, ENOPROTOOPT: the kernel cannot
+   * @throws {UnixSocketError} EBADF once closed, ENOPROTOOPT: the kernel cannot, ENOTSUP: macOS
    */
   get passPidfd(): boolean {
-    return this.getOption(native().abi.linux!.SO_PASSPIDFD, "passing of pidfds") === 1;
+    return this.#flag("SO_PASSPIDFD", "passing of pidfds");
   }
   set passPidfd(on: boolean) {
-    this.#setFlag(native().abi.linux!.SO_PASSPIDFD, on, "passing of pidfds");
+    this.#setFlag("SO_PASSPIDFD", on, "passing of pidfds");
   }
 
   /**
    * Whether messages tell the security context of their sender (SO_PASSSEC).
    *
-   * @throws {UnixSocketError} EBADF once closed, ENOPROTOOPT or EOPNOTSUPP: the kernel cannot
+   * @throws {UnixSocketError} EBADF once closed, ENOPROTOOPT or EOPNOTSUPP: the kernel cannot, ENOTSUP:
+   * macOS
    */
   get passSecurityContext(): boolean {
-    const name = "passing of security contexts";
-    return this.getOption(native().abi.linux!.SO_PASSSEC, name) === 1;
+    return this.#flag("SO_PASSSEC", "passing of security contexts");
   }
   set passSecurityContext(on: boolean) {
-    this.#setFlag(native().abi.linux!.SO_PASSSEC, on, "passing of security contexts");
+    this.#setFlag("SO_PASSSEC", on, "passing of security contexts");
   }
 
   /**
@@ -181,13 +185,13 @@ export abstract class Socket implements Disposable {
    * off, their sending fails with EPERM; for sockets that never want any, so that nobody can park
    * open files in the queue.
    *
-   * @throws {UnixSocketError} EBADF once closed, ENOPROTOOPT: the kernel cannot
+   * @throws {UnixSocketError} EBADF once closed, ENOPROTOOPT: the kernel cannot, ENOTSUP: macOS
    */
   get passDescriptors(): boolean {
-    return this.getOption(native().abi.linux!.SO_PASSRIGHTS, "passing of descriptors") === 1;
+    return this.#flag("SO_PASSRIGHTS", "passing of descriptors");
   }
   set passDescriptors(on: boolean) {
-    this.#setFlag(native().abi.linux!.SO_PASSRIGHTS, on, "passing of descriptors");
+    this.#setFlag("SO_PASSRIGHTS", on, "passing of descriptors");
   }
 
   /**
@@ -205,7 +209,7 @@ export abstract class Socket implements Disposable {
    * The peer's supplementary groups (SO_PEERGROUPS, Linux 4.13).
    *
    * @returns null where the kernel knows no peer
-   * @throws {UnixSocketError} EBADF once closed, ENOPROTOOPT: the kernel cannot
+   * @throws {UnixSocketError} EBADF once closed, ENOPROTOOPT: the kernel cannot, ENOTSUP: macOS
    */
   peerGroups(): number[] | null {
     return peerGroups(this);
@@ -345,11 +349,15 @@ export abstract class Socket implements Disposable {
     });
   }
 
-  #setFlag(name: number, on: unknown, what: string): void {
+  #flag(name: PassingOption, what: string): boolean {
+    return this.getOption(linuxConstants(`the ${what}`, "getsockopt")[name], what) === 1;
+  }
+
+  #setFlag(name: PassingOption, on: unknown, what: string): void {
     if (typeof on !== "boolean") {
       throw new TypeError(`Cannot set the ${what}: expected true or false`);
     }
-    this.setOption(name, on ? 1 : 0, what);
+    this.setOption(linuxConstants(`the ${what}`, "setsockopt")[name], on ? 1 : 0, what);
   }
 }
 
@@ -384,18 +392,16 @@ export interface Wanted {
 export function adoptSocket(source: number | Fd, wanted: Wanted): number {
   const { type, what, listening, listener } = wanted;
   const fd = typeof source === "number" ? checkFd(source) : ownedFd(source);
-  const { constants, linux } = native().abi;
+  const { AF_UNIX, SOL_SOCKET, SO_TYPE } = native().abi.constants;
   const context = { action: `Cannot use descriptor ${fd} as a ${what}`, syscall: "getsockopt" };
-  const option = (name: number) =>
-    checked(sockets.getsockopt(fd, constants.SOL_SOCKET, name), context);
-  if (option(linux!.SO_DOMAIN) !== constants.AF_UNIX) {
+  if (checked(sockets.familyOf(fd), context) !== AF_UNIX) {
     throw refusal("EPROTOTYPE", { ...context, detail: "it is no Unix domain socket" });
   }
-  if (option(constants.SO_TYPE) !== type) {
+  if (checked(sockets.getsockopt(fd, SOL_SOCKET, SO_TYPE), context) !== type) {
     throw refusal("EPROTOTYPE", { ...context, detail: "it is a socket of another type" });
   }
-  const listens = option(constants.SO_ACCEPTCONN) > 0;
-  if (listening !== undefined && listens !== listening) {
+  const listens = sockets.isListening(fd);
+  if (listening !== undefined && listens !== null && listens !== listening) {
     const detail = listens ? `it listens: use ${listener}.fromFd` : "it does not listen";
     throw refusal("EINVAL", { ...context, detail });
   }

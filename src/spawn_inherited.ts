@@ -179,7 +179,7 @@ function socketFrom(fd: number, wanted: SocketType | undefined): SocketTypes[Soc
   const is = wanted ??
     (type === constants.SOCK_DGRAM
       ? "datagram"
-      : type === linux!.SOCK_SEQPACKET
+      : type === linux?.SOCK_SEQPACKET
       ? "seqpacket"
       : "stream");
   if (is === "datagram") return UnixDatagram.fromFd(fd);

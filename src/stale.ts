@@ -20,8 +20,14 @@ const STALE: Finding = { is: "stale" };
  * and go. A socket that is bound but does not listen yet refuses as a dead one does, so the
  * kernel's tables are asked as well, and then the socket again: it may have begun to listen in
  * between. In doubt it is served.
+ *
+ * macOS has no such tables, and a full backlog refuses there, too. It looks at the type of what is bound
+ * before all else (unp_connect in xnu's uipc_usrreq.c): a socket of another type is told EPROTOTYPE by
+ * whoever is there, and refused where nobody is.
  */
 export function whoServes(address: Address, path: Uint8Array, type: number): Finding {
+  const { os, constants: { SOCK_STREAM, SOCK_DGRAM } } = native().abi;
+  if (os === "darwin") return answers(address, type === SOCK_STREAM ? SOCK_DGRAM : SOCK_STREAM);
   const first = answers(address, type);
   if (first.is !== "stale") return first;
   const bound = isBound(path, type);

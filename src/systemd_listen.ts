@@ -67,13 +67,12 @@ export class PassedFd implements Disposable {
   constructor(fd: number, name: string) {
     this.#fd = fd;
     this.name = name;
-    const { constants, linux } = native().abi;
-    const option = (which: number) => sockets.getsockopt(fd, constants.SOL_SOCKET, which);
-    const domain = option(linux!.SO_DOMAIN);
-    this.listening = domain >= 0 && option(constants.SO_ACCEPTCONN) > 0;
+    const { SOL_SOCKET, SO_TYPE } = native().abi.constants;
+    const domain = sockets.familyOf(fd);
+    this.listening = domain >= 0 && sockets.isListening(fd) === true;
     this.family = domain >= 0 ? familyOf(domain) : null;
     this.kind = this.family === "unix"
-      ? kindOf(option(constants.SO_TYPE), this.listening)
+      ? kindOf(sockets.getsockopt(fd, SOL_SOCKET, SO_TYPE), this.listening)
       : "other";
   }
 
@@ -185,7 +184,7 @@ function kindOf(type: number, listening: boolean): PassedFdKind {
   switch (type) {
     case constants.SOCK_STREAM:
       return listening ? "stream-listener" : "stream";
-    case linux!.SOCK_SEQPACKET:
+    case linux?.SOCK_SEQPACKET:
       return listening ? "seqpacket-listener" : "seqpacket";
     case constants.SOCK_DGRAM:
       return "datagram";
