@@ -3,12 +3,12 @@
  * @module
  */
 
-import type { Abi } from "./abi/mod.ts";
 import { builtinModule } from "./adoption.ts";
 import { watchByRelayToSocket, watchBySocket } from "./bun_watch.ts";
 import { bindLibc } from "./libraries.ts";
+import { relayByThread } from "./relay_thread.ts";
 import type { Runtime } from "./runtime.ts";
-import type { Libc, NativeType, Signature } from "./symbols.ts";
+import type { NativeType, Signature } from "./symbols.ts";
 import { relayByUring } from "./uring.ts";
 
 /** The part of `bun:ffi` that is used. */
@@ -35,15 +35,12 @@ function bunSymbol(signature: Signature): BunSymbol {
 
 export function bunRuntime(): Runtime {
   const ffi = builtinModule<BunFfi>("bun:ffi")!;
-  let libc: Libc;
-  let abiInUse: Abi;
   const runtime: Runtime = {
     name: "bun",
     prefersFewArguments: false,
 
     bind(abi) {
-      abiInUse = abi;
-      return libc = bindLibc(abi, {
+      return bindLibc(abi, {
         describe: bunSymbol,
         open: (name, table) => ffi.dlopen(name, table).symbols,
         // NULL comes back as null, and what no number holds exactly as a BigInt.
@@ -60,10 +57,11 @@ export function bunRuntime(): Runtime {
 
     isWorker: () => !(globalThis as unknown as { Bun: { isMainThread: boolean } }).Bun.isMainThread,
 
-    watch(fd, onReadable) {
-      const parts = { runtime, libc, abi: abiInUse, from: fd };
-      return watchByRelayToSocket(relayByUring, parts, onReadable) ??
-        watchBySocket(libc, abiInUse, fd, onReadable);
+    watch(fd, onReadable, libc, abi) {
+      const parts = { runtime, libc, abi, from: fd };
+      const make = abi.os === "linux" ? relayByUring : relayByThread;
+      return watchByRelayToSocket(make, parts, onReadable) ??
+        watchBySocket(libc, abi, fd, onReadable);
     },
   };
   return runtime;

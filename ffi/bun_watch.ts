@@ -5,7 +5,7 @@
 
 import type { Abi } from "./abi/mod.ts";
 import { noDescriptor } from "./adoption.ts";
-import { type MakeRelay, type RelayParts, watcherOf } from "./relay.ts";
+import { type MakeRelay, type Relay, type RelayParts, watcherOf } from "./relay.ts";
 import type { Watcher } from "./runtime.ts";
 import type { Libc } from "./symbols.ts";
 import { queueMicrotask, setTimeout } from "./timers.ts";
@@ -99,18 +99,21 @@ export function watchByRelayToSocket(
   parts: Omit<RelayParts, "into">,
   onReadable: () => void,
 ): Watcher | null {
-  const { libc, abi: { linux, constants } } = parts;
-  if (linux === null) return null;
-  const type = constants.SOCK_STREAM | linux.SOCK_NONBLOCK | linux.SOCK_CLOEXEC;
+  const { libc, abi: { constants, creationFlags } } = parts;
+  const type = constants.SOCK_STREAM | creationFlags;
   const ends = new Int32Array(2);
   if (libc.socketpair(constants.AF_UNIX, type, 0, ends) === -1) throw noDescriptor("socketpair");
   const [end, into] = [ends[0]!, ends[1]!];
-  const relay = make({ ...parts, into });
-  if (relay === null) {
-    libc.close(end);
-    libc.close(into);
-    return null;
+  let relay: Relay | null = null;
+  try {
+    relay = make({ ...parts, into });
+  } finally {
+    if (relay === null) {
+      libc.close(end);
+      libc.close(into);
+    }
   }
+  if (relay === null) return null;
   // Connected some turns later, and refd until it is told otherwise.
   let socket: BunSocket | null = null;
   let refd = true;

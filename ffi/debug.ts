@@ -62,9 +62,9 @@ export function debugging(runtime: Runtime, libc: Libc, abi: Abi, mode: DebugMod
   Object.assign(runtime, {
     addressOf: (view: ArrayBufferView) => memory.addressOf(view),
     viewAt: (address: number, length: number) => memory.viewAt(address, length),
-    watch(fd: number, onReadable: () => void) {
+    watch(...args: Parameters<Runtime["watch"]>) {
       return descriptors.lastingWithin(() => {
-        const watcher = watch(fd, onReadable);
+        const watcher = watch(...args);
         const { arm } = watcher;
         return Object.assign(watcher, { arm: () => descriptors.lastingWithin(arm) });
       });

@@ -3,12 +3,11 @@
  * @module
  */
 
-import type { Abi } from "./abi/mod.ts";
 import { type PollLater, relayByAio, watchByThread } from "./deno_watch.ts";
-import { bindLibc, libcNames, openFirst } from "./libraries.ts";
+import { bindLibc, openFirst } from "./libraries.ts";
 import { watchByRelay } from "./relay.ts";
 import type { Runtime } from "./runtime.ts";
-import type { Libc, NativeType, Signature } from "./symbols.ts";
+import type { NativeType, Signature } from "./symbols.ts";
 import { relayByUring } from "./uring.ts";
 
 /** The part of Deno that is used, so that this room compiles under every type-checker. */
@@ -64,16 +63,13 @@ export function denoRuntime(): Runtime {
   const deno = denoFfi();
   const addressOfPointer = (pointer: unknown) => Number(deno.UnsafePointer.value(pointer));
   const open = (name: string, table: Record<string, DenoSymbol>) => openLibrary(deno, name, table);
-  let libc: Libc;
-  let abiInUse: Abi;
 
   const runtime: Runtime = {
     name: "deno",
     prefersFewArguments: false,
 
     bind(abi) {
-      abiInUse = abi;
-      return libc = bindLibc(abi, { describe: denoSymbol, open, address: addressOfPointer });
+      return bindLibc(abi, { describe: denoSymbol, open, address: addressOfPointer });
     },
 
     addressOf: (view) => addressOfPointer(deno.UnsafePointer.of(view)),
@@ -87,16 +83,17 @@ export function denoRuntime(): Runtime {
     // Of both kinds.
     isWorker: () => globalThis.constructor.name === "DedicatedWorkerGlobalScope",
 
-    watch(fd, onReadable) {
-      const parts = { runtime, libc, abi: abiInUse, from: fd };
-      const watcher = watchByRelay(relayByUring, parts, onReadable) ??
-        watchByRelay(relayByAio, parts, onReadable);
-      if (watcher !== null) return watcher;
+    watch(fd, onReadable, libc, abi) {
+      const parts = { runtime, libc, abi, from: fd };
+      for (const make of abi.os === "linux" ? [relayByUring, relayByAio] : []) {
+        const watcher = watchByRelay(make, parts, onReadable);
+        if (watcher !== null) return watcher;
+      }
       const parameters = ["u64", "u32", "i32"];
       const table = { poll: { parameters, result: "i32", nonblocking: true } };
-      const later = openFirst(libcNames(abiInUse), (name) => open(name, table));
+      const later = openFirst(abi.libraries, (name) => open(name, table));
       const poll = later.poll as PollLater;
-      return watchByThread(runtime, libc, poll, abiInUse, fd, onReadable);
+      return watchByThread(runtime, libc, poll, abi, fd, onReadable);
     },
   };
   return runtime;

@@ -1,13 +1,14 @@
 /**
- * Waiting for a descriptor on Deno, which has no call for it, where the kernel or a sandbox forbids
- * io_uring. Two ways, the second where the first is forbidden too; docs/architecture.md has the figures.
+ * Waiting for a descriptor on Deno, which has no call for it, where there is no io_uring, or the kernel
+ * or a sandbox forbids it. Two ways, the second where the first is missing too; docs/architecture.md has
+ * the figures.
  * @module
  */
 
 import type { Abi } from "./abi/mod.ts";
 import { kernelLayouts } from "./abi/linux.ts";
 import { UnixSocketError } from "./errors.ts";
-import type { Relay, RelayParts } from "./relay.ts";
+import { openEnds, type Relay, type RelayParts } from "./relay.ts";
 import type { Runtime, Watcher } from "./runtime.ts";
 import { putField } from "./struct.ts";
 import type { Libc } from "./symbols.ts";
@@ -93,8 +94,8 @@ export function watchByThread(
   onReadable: () => void,
 ): Watcher {
   const { pollfd } = abi.layouts;
-  // What ends the wait, where there is something for it.
-  const stop = abi.linux === null ? -1 : libc.eventfd(0, abi.linux.EFD_CLOEXEC);
+  // What ends the wait.
+  const [stop, into] = openEnds(libc, abi);
   const address = libc.calloc(2, pollfd.size);
   const memory = runtime.viewAt(address, 2 * pollfd.size);
   const entries = [0, 1].map((index) => new DataView(memory, index * pollfd.size, pollfd.size));
@@ -129,11 +130,11 @@ export function watchByThread(
       applyRef();
     },
     close() {
-      if (stop === -1) return;
       // Ends the wait of a thread that is in poll(2), and that of one which comes there later.
-      if (waiting !== null) libc.write(stop, BigUint64Array.of(1n), 8);
+      if (waiting !== null) libc.write(into, BigUint64Array.of(1n), 8);
       pollFor(NEVER_OPEN, NEVER_OPEN);
       libc.close(stop);
+      if (into !== stop) libc.close(into);
     },
   };
 }

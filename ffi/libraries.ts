@@ -1,6 +1,5 @@
 /**
- * Finding libc, and binding its functions: the names it goes by, what not every one has, and what to
- * say when none opens.
+ * Opening libc, and binding its functions: what not every one has, and what to say when none opens.
  * @module
  */
 
@@ -14,15 +13,6 @@ import {
   type SymbolName,
   symbolTables,
 } from "./symbols.ts";
-
-/**
- * The C library's file names: glibc first, then musl, which is named after the architecture. A name
- * does not tell which it is: musl opens itself under that of glibc, too.
- */
-export function libcNames(abi: Abi): string[] {
-  if (abi.os === "darwin") return ["libSystem.B.dylib"];
-  return ["libc.so.6", `libc.musl-${abi.arch}.so.1`, `ld-musl-${abi.arch}.so.1`];
-}
 
 /**
  * Opens the first name that opens. A refusal by the runtime's permissions is passed on as it is,
@@ -88,7 +78,7 @@ function bindTable<T>(
   for (const [name, signature] of wanted) {
     table[linkName(name, abi)] = describe(onStack ? onTheStack(signature) : signature);
   }
-  const opened = openFirst(libcNames(abi), (name) => open(name, table));
+  const opened = openFirst(abi.libraries, (name) => open(name, table));
   const bound: Record<string, Call> = {};
   for (const [name, { result, variadicAfter }] of wanted) {
     const call = opened[linkName(name, abi)]!;

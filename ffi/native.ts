@@ -37,7 +37,7 @@ let loaded: Native | undefined;
 /**
  * The bound C library of this thread.
  *
- * On macOS it has the functions of Linux as well: see ffi/darwin_libc.ts.
+ * On macOS, which is an experiment, it has the functions of Linux as well: see ffi/darwin_libc.ts.
  *
  * @throws {UnixSocketError} ENOTSUP on a system or architecture without support, on a runtime
  * without FFI, and where no C library opens.
@@ -49,14 +49,13 @@ export function native(): Native {
 function load(globals: Globals): Native {
   const { platform = "unknown", arch = "unknown" } = globals.process ?? {};
   const abi = abiFor(platform, arch);
-  // What macOS needs is in place in part: its poller and its libc are, and src/ is not ready for it.
-  if (abi?.os !== "linux") {
+  if (abi === null) {
     throw new UnixSocketError({
       action: `Cannot use afunix on ${platform} ${arch}`,
       code: "ENOTSUP",
       errno: 0,
       syscall: "dlopen",
-      detail: "Linux on x86_64 and aarch64 is supported",
+      detail: "Linux and macOS on x86_64 and aarch64 are supported",
     });
   }
   return nativeOf(runtimes[runtimeName()](), abi);

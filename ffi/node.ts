@@ -3,14 +3,14 @@
  * @module
  */
 
-import type { Abi } from "./abi/mod.ts";
 import { builtinModule } from "./adoption.ts";
 import { UnixSocketError } from "./errors.ts";
 import { bindLibc } from "./libraries.ts";
 import { watchByPipe } from "./node_watch.ts";
 import { watchByRelay } from "./relay.ts";
+import { relayByThread } from "./relay_thread.ts";
 import type { Runtime } from "./runtime.ts";
-import type { Libc, NativeType, Signature } from "./symbols.ts";
+import type { NativeType, Signature } from "./symbols.ts";
 import { relayByUring } from "./uring.ts";
 
 /** The part of `node:ffi` that is used. */
@@ -46,15 +46,12 @@ export function nodeRuntime(): Runtime {
       detail: "this runtime has no node:ffi; use Node.js 26.1 or later, Bun or Deno",
     });
   }
-  let libc: Libc;
-  let abiInUse: Abi;
   const runtime: Runtime = {
     name: "node",
     prefersFewArguments: true,
 
     bind(abi) {
-      abiInUse = abi;
-      return libc = bindLibc(abi, {
+      return bindLibc(abi, {
         describe: nodeSymbol,
         open: (name, table) => ffi.dlopen(name, table).functions,
         address: Number,
@@ -71,10 +68,10 @@ export function nodeRuntime(): Runtime {
     isWorker: () =>
       builtinModule<{ isMainThread: boolean }>("node:worker_threads")?.isMainThread === false,
 
-    watch(fd, onReadable) {
-      const parts = { runtime, libc, abi: abiInUse, from: fd };
-      return watchByRelay(relayByUring, parts, onReadable) ??
-        watchByPipe(libc, abiInUse, fd, onReadable);
+    watch(fd, onReadable, libc, abi) {
+      const parts = { runtime, libc, abi, from: fd };
+      const make = abi.os === "linux" ? relayByUring : relayByThread;
+      return watchByRelay(make, parts, onReadable) ?? watchByPipe(libc, abi, fd, onReadable);
     },
   };
   return runtime;

@@ -36,6 +36,6 @@ export interface Runtime {
   viewAt(address: number, length: number): ArrayBuffer;
   /** Whether this thread may end before the process does. */
   isWorker(): boolean;
-  /** Watches a descriptor, which stays the caller's. */
-  watch(fd: number, onReadable: () => void): Watcher;
+  /** Watches a descriptor, which stays the caller's, by way of libc with all functions of Linux. */
+  watch(fd: number, onReadable: () => void, libc: Libc, abi: Abi): Watcher;
 }

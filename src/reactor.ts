@@ -220,7 +220,8 @@ class Reactor {
   /** Makes what waiting takes once, descriptors for instance, unless that was made already. */
   prepare(): Watcher {
     if (this.#watcher !== null) return this.#watcher;
-    const watcher = native().runtime.watch(this.#poller.fd, () => this.#turn());
+    const { runtime, libc, abi } = native();
+    const watcher = runtime.watch(this.#poller.fd, () => this.#turn(), libc, abi);
     if (this.#refs === 0) watcher.unref();
     return this.#watcher = watcher;
   }

@@ -6,6 +6,7 @@ import { type PollLater, relayByAio, watchByThread } from "../ffi/deno_watch.ts"
 import { createPoller, FOR_READING, native, type Poller, type Watcher } from "../ffi/mod.ts";
 import { watchByPipe } from "../ffi/node_watch.ts";
 import { type MakeRelay, type RelayParts, watchByRelay } from "../ffi/relay.ts";
+import { relayByThread } from "../ffi/relay_thread.ts";
 import { relayByUring } from "../ffi/uring.ts";
 import { Fd } from "../mod.ts";
 import { commandFor, run, RUNTIME, settled } from "./support/mod.ts";
@@ -39,10 +40,14 @@ function uring(by: ByRelay): Record<string, Watch> {
 
 /** Each runtime's ways, and which of them it takes by itself. */
 const ways: Record<string, Watch> = {
-  "by itself": (fd, onReadable) => native().runtime.watch(fd, onReadable),
+  "by itself": (fd, onReadable) => {
+    const { runtime, libc, abi } = native();
+    return runtime.watch(fd, onReadable, libc, abi);
+  },
   ...{
     node: {
       ...uring(watchByRelay),
+      "by a thread of its own": through(relayByThread, watchByRelay),
       "by a pipe handle": ((fd, onReadable) => {
         const { libc, abi } = native();
         return watchByPipe(libc, abi, fd, onReadable);
@@ -50,6 +55,7 @@ const ways: Record<string, Watch> = {
     },
     bun: {
       ...uring(watchByRelayToSocket),
+      "by a thread of its own": through(relayByThread, watchByRelayToSocket),
       "by a socket that closes": ((fd, onReadable) => {
         const { libc, abi } = native();
         return watchBySocket(libc, abi, fd, onReadable);
@@ -267,8 +273,10 @@ async function staysAlive(args: string[]): Promise<void> {
   assertEquals([finished.stdout, finished.stderr], ["still alive\n", ""]);
 }
 
-for (const args of [[], ["io_uring"], ["syscalls"]]) {
-  const way = args.length === 0 ? "by itself" : `where the kernel refuses ${args}`;
+for (const args of [[], ["io_uring"], ["syscalls"], ["macos"]]) {
+  const [refused = ""] = args;
+  const way = { "": "by itself", macos: "as on macOS" }[refused] ??
+    `where the kernel refuses ${args}`;
 
   test(`${way}: sockets work, a thousand waits leave no descriptor behind, and the process ends by itself`, async () => {
     await says(["exchange", ...args], "ok\n");

@@ -82,6 +82,8 @@ export type DarwinConstants = Widen<typeof darwinOnly>;
 export interface Abi {
   readonly os: "linux" | "darwin";
   readonly arch: "x86_64" | "aarch64";
+  /** The file names of the C library, in the order in which to try them. */
+  readonly libraries: readonly string[];
   readonly constants: CommonConstants;
   /** Null where the system is not Linux. */
   readonly linux: LinuxConstants | null;
@@ -107,6 +109,9 @@ function linux(arch: Abi["arch"]): Abi {
   return {
     os: "linux",
     arch,
+    // glibc first, then musl, which is named after the architecture. A name does not tell which it is:
+    // musl opens itself under that of glibc, too.
+    libraries: ["libc.so.6", `libc.musl-${arch}.so.1`, `ld-musl-${arch}.so.1`],
     constants: { ...linuxCommon, ...own.constants },
     linux: linuxOnly,
     darwin: null,
@@ -127,6 +132,7 @@ export function abiFor(os: string, arch: string): Abi | null {
   return {
     os: "darwin",
     arch: machine,
+    libraries: ["libSystem.B.dylib"],
     constants: darwinConstants,
     linux: null,
     darwin: darwinOnly,

@@ -1,6 +1,7 @@
 /**
  * Watches a descriptor that never becomes readable, or one at the descriptor limit.
- * Arguments: what to do, and perhaps what the kernel refuses, for another way to wait.
+ * Arguments: what to do, and perhaps what the kernel refuses, for another way to wait, or "macos" for
+ * waiting as there.
  */
 
 import { readdirSync } from "node:fs";
@@ -8,13 +9,15 @@ import process from "node:process";
 import { setTimeout } from "node:timers";
 import { native } from "../../ffi/mod.ts";
 import { UnixSocketError, UnixStream } from "../../mod.ts";
+import { becomeMac } from "../support/mac/mod.ts";
 import { refuse, type Refused } from "../support/refuse.ts";
 import { openForSignals } from "../support/descriptor_table.ts";
 
 openForSignals();
 
 const [what, way] = process.argv.slice(2);
-refuse(way as Refused | undefined);
+if (way === "macos") becomeMac();
+else refuse(way as Refused | undefined);
 const say = (text: string) => console.log(text);
 const sayIfAlive = () =>
   setTimeout(() => {

@@ -1,0 +1,211 @@
+/**
+ * The functions of macOS's libc, made of those of the Linux that the tests run on: with macOS's numbers,
+ * structs and answers, as its headers and manuals have them, and a real kernel behind. It is no Mac. What
+ * it shows is that the library, told that it runs on macOS, calls nothing that macOS lacks, and waits,
+ * sends and receives by what macOS has.
+ */
+
+import type { Runtime } from "../../../ffi/runtime.ts";
+import { putField, takeField } from "../../../ffi/struct.ts";
+import type { Libc } from "../../../ffi/symbols.ts";
+import { kqueues } from "./kqueue.ts";
+import { messages } from "./messages.ts";
+import { options } from "./options.ts";
+import { errnoOf, fcntlCommand, fileFlags, linux, mac, messageFlags, told } from "./translation.ts";
+
+type Call = (...args: never[]) => number | bigint;
+
+/** What the parts of the libc are made with. */
+export interface Parts {
+  readonly runtime: Runtime;
+  /** That of Linux. */
+  readonly libc: Libc;
+  /** Fails with an errno of macOS. */
+  fail(code: string): -1;
+  /** Whether the call of Linux that just failed did so for this reason. */
+  isLinuxErrno(code: string): boolean;
+}
+
+/** The address of this thread's errno, and the functions. */
+export function macLibc(runtime: Runtime): Libc {
+  const libc = runtime.bind(linux);
+  const linuxErrno = new Int32Array(runtime.viewAt(libc.__errno_location(), 4));
+  const location = libc.calloc(1, 4);
+  const errno = new Int32Array(runtime.viewAt(location, 4));
+  let failed = false;
+  const fail = (code: string): -1 => {
+    failed = true;
+    errno[0] = mac.errno[code]!;
+    return -1;
+  };
+  const isLinuxErrno = (code: string) => linuxErrno[0] === linux.errno[code];
+  const parts: Parts = { runtime, libc, fail, isLinuxErrno };
+  const functions: Record<string, Call> = {
+    ...common(parts),
+    ...making(parts),
+    ...files(parts),
+    ...addresses(parts),
+    ...bytes(parts),
+    ...messages(parts),
+    ...options(parts),
+    ...kqueues(parts),
+  };
+  for (const [name, call] of Object.entries(functions)) {
+    functions[name] = (...args) => {
+      failed = false;
+      const result = call(...args);
+      if (result === -1 && !failed) errno[0] = errnoOf(linuxErrno[0]!);
+      return result;
+    };
+  }
+  return { ...functions, __error: () => location } as unknown as Libc;
+}
+
+/** What is the same. */
+function common({ libc }: Parts): Record<string, Call> {
+  const names = [
+    ...["listen", "shutdown", "close", "read", "write", "pread", "pwrite", "lseek", "poll"],
+    ...["ftruncate", "fsync", "flock", "chmod", "unlink", "link", "getcwd"],
+    ...["getpid", "getuid", "getgid", "calloc"],
+  ] as (keyof Libc)[];
+  return Object.fromEntries(names.map((name) => [name, libc[name]])) as Record<string, Call>;
+}
+
+/** What makes descriptors: without flags. */
+function making({ libc, fail }: Parts): Record<string, Call> {
+  const { SOCK_STREAM, SOCK_DGRAM } = mac.constants;
+  const known = (type: number) => type === SOCK_STREAM || type === SOCK_DGRAM;
+  return {
+    socket: (domain: number, type: number, protocol: number) =>
+      known(type) ? libc.socket(domain, type, protocol) : fail("EPROTONOSUPPORT"),
+    socketpair: (domain: number, type: number, protocol: number, ends: ArrayBufferView) =>
+      known(type) ? libc.socketpair(domain, type, protocol, ends) : fail("EPROTONOSUPPORT"),
+    accept: (fd: number, address: null, length: null) => libc.accept4(fd, address, length, 0),
+    pipe: (ends: ArrayBufferView) => libc.pipe2(ends, 0),
+    open: (path: ArrayBufferView, flags: number, mode: number) =>
+      libc.open(path, fileFlags(flags), mode),
+    fcntl(fd: number, command: number, value: number) {
+      if (command === mac.darwin!.F_FULLFSYNC) return libc.fsync(fd);
+      const { F_SETFL, F_GETFL } = mac.constants;
+      const given = command === F_SETFL ? fileFlags(value) : value;
+      const result = libc.fcntl(fd, fcntlCommand(command), given);
+      return command === F_GETFL && result !== -1 ? told("files", result) : result;
+    },
+  };
+}
+
+function files({ libc, fail }: Parts): Record<string, Call> {
+  const { statx } = libc;
+  const status = new DataView(new ArrayBuffer(256));
+  const { S_IFMT, S_IFSOCK } = linux.constants;
+  const ask = (at: number, path: ArrayBufferView, flags: number) =>
+    statx(at, path, flags, 0x7ff, status);
+  const nothing = new Uint8Array(1);
+  const fill = (result: number, stat: ArrayBufferView): number => {
+    if (result === -1) return -1;
+    const out = new DataView(stat.buffer, stat.byteOffset, stat.byteLength);
+    const { fields } = mac.layouts.stat;
+    // As `struct statx` has them.
+    putField(out, fields.st_nlink, status.getUint32(16, true) & 0xffff);
+    putField(out, fields.st_uid, status.getUint32(20, true));
+    putField(out, fields.st_gid, status.getUint32(24, true));
+    putField(out, fields.st_mode, status.getUint16(28, true));
+    putField(out, fields.st_ino, takeField(status, [32, 8]));
+    putField(out, fields.st_size, takeField(status, [40, 8]));
+    putField(out, fields["st_mtim.tv_sec"], takeField(status, [112, 8]));
+    putField(out, fields["st_mtim.tv_nsec"], status.getUint32(120, true));
+    putField(out, fields.st_dev, status.getUint32(140, true));
+    return 0;
+  };
+  const isSocket = (fd: number) =>
+    ask(fd, nothing, AT_EMPTY_PATH) === 0 && (status.getUint16(28, true) & S_IFMT) === S_IFSOCK;
+  return {
+    lstat: (path: ArrayBufferView, stat: ArrayBufferView) =>
+      fill(ask(linux.constants.AT_FDCWD, path, linux.constants.AT_SYMLINK_NOFOLLOW), stat),
+    fstat: (fd: number, stat: ArrayBufferView) => fill(ask(fd, nothing, AT_EMPTY_PATH), stat),
+    fchmod: (fd: number, mode: number) => isSocket(fd) ? fail("EINVAL") : libc.fchmod(fd, mode),
+    lchmod: (path: ArrayBufferView, mode: number) => libc.chmod(path, mode),
+  };
+}
+
+const AT_EMPTY_PATH = linux.linux!.AT_EMPTY_PATH;
+
+/** An address as Linux has it. */
+export function toLinux(address: ArrayBufferView, length: number): Uint8Array {
+  const copy = new Uint8Array(length);
+  copy.set(new Uint8Array(address.buffer, address.byteOffset, length));
+  if (copy[0] !== length) throw new Error("sun_len is not the length");
+  [copy[0], copy[1]] = [copy[1]!, 0];
+  return copy;
+}
+
+/** Room for an address, and where its length stands. */
+type Told = [address: ArrayBufferView, length: ArrayBufferView];
+
+/** Makes what Linux has left an address of macOS: without a name it is 16 bytes with an empty path. */
+export function toMac(...[address, length]: Told): void {
+  const size = new DataView(length.buffer, length.byteOffset, 4);
+  const out = new Uint8Array(address.buffer, address.byteOffset, address.byteLength);
+  const got = size.getUint32(0, true);
+  const unnamed = got <= 2;
+  if (unnamed) out.fill(0, 0, 16);
+  out[0] = unnamed ? 16 : got;
+  out[1] = mac.constants.AF_UNIX;
+  size.setUint32(0, unnamed ? 16 : got, true);
+}
+
+function addresses({ libc, fail, isLinuxErrno }: Parts): Record<string, Call> {
+  const naming =
+    (name: "getsockname" | "getpeername") =>
+    (fd: number, address: ArrayBufferView, length: ArrayBufferView) => {
+      const result = libc[name](fd, address, length);
+      if (result !== -1) toMac(address, length);
+      return result;
+    };
+  return {
+    getsockname: naming("getsockname"),
+    getpeername: naming("getpeername"),
+    bind: (fd: number, address: ArrayBufferView, length: number) =>
+      libc.bind(fd, toLinux(address, length), length),
+    connect(fd: number, address: ArrayBufferView, length: number) {
+      const view = new DataView(address.buffer, address.byteOffset, length);
+      if (view.getUint8(1) === 0) {
+        libc.connect(fd, new Uint8Array(16), 16);
+        return fail("EAFNOSUPPORT");
+      }
+      const result = libc.connect(fd, toLinux(address, length), length);
+      // There is no waiting for room in a backlog.
+      return result === -1 && isLinuxErrno("EAGAIN") ? fail("ECONNREFUSED") : result;
+    },
+  };
+}
+
+function bytes({ libc, fail, isLinuxErrno }: Parts): Record<string, Call> {
+  const type = new Int32Array(1);
+  const four = new Uint32Array([4]);
+  const isDatagram = (fd: number) => {
+    const { SOL_SOCKET, SO_TYPE, SOCK_DGRAM } = linux.constants;
+    return libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, type, four) === 0 && type[0] === SOCK_DGRAM;
+  };
+  /** A receiver without room is told by another errno. */
+  const sent = (fd: number, result: number): number =>
+    result === -1 && isLinuxErrno("EAGAIN") && isDatagram(fd) ? fail("ENOBUFS") : result;
+  return {
+    send: (fd: number, data: ArrayBufferView, length: number, flags: number) =>
+      sent(fd, libc.send(fd, data, length, messageFlags(flags))),
+    recv: (fd: number, buffer: ArrayBufferView, length: number, flags: number) =>
+      libc.recv(fd, buffer, length, messageFlags(flags)),
+    sendto: (
+      ...[fd, data, length, flags, to, toLength]: Parameters<Libc["sendto"]>
+    ) =>
+      sent(
+        fd,
+        libc.sendto(fd, data, length, messageFlags(flags), toLinux(to, toLength), toLength),
+      ),
+    recvfrom(...[fd, buffer, length, flags, from, fromLength]: Parameters<Libc["recvfrom"]>) {
+      const result = libc.recvfrom(fd, buffer, length, messageFlags(flags), from, fromLength);
+      if (result !== -1) toMac(from, fromLength);
+      return result;
+    },
+  };
+}

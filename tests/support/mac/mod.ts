@@ -1,0 +1,24 @@
+/**
+ * Makes this process one that runs on macOS, as far as the library can tell.
+ */
+
+import process from "node:process";
+import { bunRuntime } from "../../../ffi/bun.ts";
+import { denoRuntime } from "../../../ffi/deno.ts";
+import { nativeOf, useNative } from "../../../ffi/native.ts";
+import { nodeRuntime } from "../../../ffi/node.ts";
+import { runtimeName } from "../../../ffi/runtime_name.ts";
+import type { Runtime } from "../../../ffi/runtime.ts";
+import { macLibc } from "./libc.ts";
+import { linux, mac } from "./translation.ts";
+
+/** To be called before anything else has used libc. */
+export function becomeMac(): void {
+  // Debug mode looks at memory by the layouts of the system that it runs on.
+  delete process.env.AFUNIX_DEBUG;
+  const runtime = { deno: denoRuntime, bun: bunRuntime, node: nodeRuntime }[runtimeName()]();
+  const libc = macLibc(runtime);
+  const onMac: Runtime = { ...runtime, bind: () => libc };
+  // A thread that waits calls the C library itself.
+  useNative(nativeOf(onMac, { ...mac, libraries: linux.libraries }));
+}
