@@ -132,7 +132,8 @@ export function abiFor(os: string, arch: string): Abi | null {
   return {
     os: "darwin",
     arch: machine,
-    libraries: ["libSystem.B.dylib"],
+    // Wherever the search for a name does not lead, the full one does.
+    libraries: ["libSystem.B.dylib", "/usr/lib/libSystem.B.dylib"],
     constants: darwinConstants,
     linux: null,
     darwin: darwinOnly,
