@@ -15,12 +15,12 @@ const PLAN: MessagePlan = {
   header: 0,
   iovec: 64,
   name: 80,
-  control: 208,
+  control: 336,
   controlRoom: 32,
-  data: 240,
+  data: 368,
   dataRoom: 16,
 };
-const SIZE = 256;
+const SIZE = 384;
 
 /** An address with something in its upper half, as pointers have. */
 const BASE = 0x7f12_3456_7000;
@@ -135,10 +135,10 @@ for (const [target, layouts] of Object.entries(LAYOUTS)) {
 
   test(`MessageHeader.setData() on ${target} points the iovec at bytes of the block`, () => {
     const [view, header] = block(layouts);
-    header.setData(243, 7);
-    assertEquals(hex(view, PLAN.iovec, 16), le(BASE + 243, 8) + le(7, 8));
-    header.setData(240, 0);
-    assertEquals(hex(view, PLAN.iovec, 16), le(BASE + 240, 8) + le(0, 8));
+    header.setData(371, 7);
+    assertEquals(hex(view, PLAN.iovec, 16), le(BASE + 371, 8) + le(7, 8));
+    header.setData(368, 0);
+    assertEquals(hex(view, PLAN.iovec, 16), le(BASE + 368, 8) + le(0, 8));
     assertEquals(hex(view, 0, size), pack(MEMBERS));
   });
 
@@ -176,13 +176,13 @@ for (const [target, layouts] of Object.entries(LAYOUTS)) {
   });
 
   test(`MessageHeader on ${target} writes no byte outside of its own header, iovec and name`, () => {
-    const plan = { ...PLAN, header: 8, iovec: 72, name: 96, control: 230, data: 240 };
+    const plan = { ...PLAN, header: 8, iovec: 72, name: 96, control: 358, data: 368 };
     const memory = new Uint8Array(SIZE).fill(0xee);
     const view = new DataView(memory.buffer);
     const header = new MessageHeader(view, BASE, layouts, plan);
     header.makeRoom(PLAN.controlRoom);
     header.setDestination(bytes("name"));
-    header.setData(240, 16);
+    header.setData(368, 16);
     const touched = (i: number) =>
       i >= 8 && i < 8 + size || i >= 72 && i < 88 || i >= 96 && i < 100;
     const outside = memory.filter((_, i) => !touched(i));
@@ -190,7 +190,7 @@ for (const [target, layouts] of Object.entries(LAYOUTS)) {
   });
 
   test(`MessageHeader on ${target} is relative to its view, and two in one block stay apart`, () => {
-    const memory = new Uint8Array(512);
+    const memory = new Uint8Array(640);
     const view = new DataView(memory.buffer, 256);
     const first = new MessageHeader(view, BASE, layouts, { ...PLAN, header: 0, iovec: 128 });
     new MessageHeader(view, BASE, layouts, { ...PLAN, header: 64, iovec: 144, data: 250 });
