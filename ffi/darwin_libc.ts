@@ -12,6 +12,8 @@
 
 import type { Abi } from "./abi/mod.ts";
 import { darwinMessages } from "./darwin_messages.ts";
+import { darwinSockets } from "./darwin_sockets.ts";
+import type { Runtime } from "./runtime.ts";
 import { statxBy } from "./statx.ts";
 import type { Libc } from "./symbols.ts";
 
@@ -35,10 +37,12 @@ export interface DarwinParts {
   readonly libc: Libc;
   /** This thread's errno; element 0. */
   readonly errno: Int32Array;
+  readonly runtime: Pick<Runtime, "addressOf" | "viewAt">;
 }
 
 /** libc of macOS, with the functions of Linux. */
-export function darwinLibc(abi: Abi, libc: Libc, errno: Int32Array): Libc {
+export function darwinLibc(parts: DarwinParts): Libc {
+  const { abi, libc, errno } = parts;
   const absent: Record<string, () => unknown> = {};
   for (const [name, result] of Object.entries(ABSENT)) {
     absent[name] = () => {
@@ -46,12 +50,12 @@ export function darwinLibc(abi: Abi, libc: Libc, errno: Int32Array): Libc {
       return result;
     };
   }
-  const parts: DarwinParts = { abi, libc, errno };
+  const sockets = { ...libc, ...darwinSockets(parts) };
   return {
-    ...libc,
+    ...sockets,
     ...absent,
     ...making(parts),
-    ...darwinMessages(parts),
+    ...darwinMessages({ ...parts, libc: sockets }),
     ...files(parts),
   };
 }

@@ -15,7 +15,7 @@ export function darwinMessages(parts: DarwinParts): Partial<Libc> {
   const option = optionReader(parts);
   return {
     ...receiving(parts, option),
-    ...sending(parts),
+    ...sending(parts, option),
     ioctl: counting(parts, option),
   };
 }
@@ -65,19 +65,60 @@ function receiving({ abi, libc }: DarwinParts, option: OptionReader): Partial<Li
  * EAGAIN, after which src/destinations.ts tries again; through a connected socket it stays, because no
  * event would tell of room, and whoever waited for one would wait for ever.
  */
-function sending({ abi, libc, errno }: DarwinParts): Partial<Libc> {
+function sending(
+  { abi, libc, errno, runtime }: DarwinParts,
+  option: OptionReader,
+): Partial<Libc> {
+  const { MSG_DONTWAIT, F_GETFL, F_SETFL, O_NONBLOCK, SO_TYPE, SO_SNDBUF, SOCK_DGRAM } =
+    abi.constants;
+  const { ENOBUFS, EAGAIN, EMSGSIZE } = abi.errno;
+  /** MSG_DONTWAIT is heard when receiving only, and others may have made the open file blocking. */
+  const unblock = (fd: number, flags: number): void => {
+    if ((flags & MSG_DONTWAIT) === 0) return;
+    const status = libc.fcntl(fd, F_GETFL, 0);
+    if (status !== -1 && (status & O_NONBLOCK) === 0) libc.fcntl(fd, F_SETFL, status | O_NONBLOCK);
+  };
   const tryAgain = (result: number): number => {
-    if (result === -1 && errno[0] === abi.errno.ENOBUFS) errno[0] = abi.errno.EAGAIN!;
+    if (result === -1 && errno[0] === ENOBUFS) errno[0] = EAGAIN!;
     return result;
   };
+  /** How many bytes of data a message has, all in one piece. */
+  const dataLength = (header: ArrayBufferView): number => {
+    const { size, fields } = abi.layouts.iovec;
+    const vector = runtime.viewAt(memberOf(abi, header, "msg_iov"), size);
+    return takeField(new DataView(vector), fields.iov_len);
+  };
+  /**
+   * Why a message with descriptors did not leave. A stream measures them by the room that is left now,
+   * not by what there may be. A datagram and its descriptors share the room: what exceeds it together
+   * never finds it.
+   */
+  const withDescriptors = (fd: number, header: ArrayBufferView, reason: number): number => {
+    const isDatagram = option(fd, SO_TYPE) === SOCK_DGRAM;
+    if (reason === EMSGSIZE) return isDatagram ? reason : EAGAIN!;
+    if (reason !== EAGAIN || !isDatagram) return reason;
+    const wanted = dataLength(header) + memberOf(abi, header, "msg_controllen");
+    return wanted > option(fd, SO_SNDBUF) ? EMSGSIZE! : reason;
+  };
   const sendmsg: Libc["sendmsg"] = (fd, header, flags) => {
+    unblock(fd, flags);
     const result = libc.sendmsg(fd, header, flags);
+    if (result !== -1) return result;
+    const reason = errno[0]!;
+    const along = memberOf(abi, header, "msg_controllen") > 0;
+    errno[0] = along ? withDescriptors(fd, header, reason) : reason;
     return memberOf(abi, header, "msg_name") === 0 ? result : tryAgain(result);
   };
   return {
     sendmsg,
-    sendto: (fd, data, length, flags, to, toLength) =>
-      tryAgain(libc.sendto(fd, data, length, flags, to, toLength)),
+    send(fd, data, length, flags) {
+      unblock(fd, flags);
+      return libc.send(fd, data, length, flags);
+    },
+    sendto(fd, data, length, flags, to, toLength) {
+      unblock(fd, flags);
+      return tryAgain(libc.sendto(fd, data, length, flags, to, toLength));
+    },
     sendmmsg: (fd, headers, count, flags) =>
       forEachHeader(abi, headers, count, (header) => sendmsg(fd, header, flags)),
   };
@@ -85,16 +126,14 @@ function sending({ abi, libc, errno }: DarwinParts): Partial<Libc> {
 
 /**
  * How many bytes wait. FIONREAD counts the addresses of datagrams as well, and all of them; what is
- * wanted is the next message. TIOCOUTQ is about terminals.
+ * wanted is the next message.
  */
 function counting({ abi, libc, errno }: DarwinParts, option: OptionReader): Libc["ioctl"] {
   const { FIONREAD } = abi.constants;
-  const { SO_NREAD, SO_NWRITE, TIOCOUTQ } = abi.darwin!;
-  const options = new Map([[FIONREAD, SO_NREAD], [TIOCOUTQ, SO_NWRITE]]);
+  const { SO_NREAD } = abi.darwin!;
   return (fd, request, out) => {
-    const name = options.get(request);
-    if (name === undefined) return libc.ioctl(fd, request, out);
-    const count = option(fd, name);
+    if (request !== FIONREAD) return libc.ioctl(fd, request, out);
+    const count = option(fd, SO_NREAD);
     if (count === -1) {
       return errno[0] === abi.errno.ENOTSOCK ? libc.ioctl(fd, request, out) : -1;
     }

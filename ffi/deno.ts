@@ -59,10 +59,16 @@ function openLibrary(deno: DenoFfi, name: string, table: Record<string, DenoSymb
   }
 }
 
+/** poll(2), in another thread. */
+const POLL_LATER: Record<string, DenoSymbol> = {
+  poll: { parameters: ["u64", "u32", "i32"], result: "i32", nonblocking: true },
+};
+
 export function denoRuntime(): Runtime {
   const deno = denoFfi();
   const addressOfPointer = (pointer: unknown) => Number(deno.UnsafePointer.value(pointer));
   const open = (name: string, table: Record<string, DenoSymbol>) => openLibrary(deno, name, table);
+  let pollLater: PollLater | undefined;
 
   const runtime: Runtime = {
     name: "deno",
@@ -89,11 +95,9 @@ export function denoRuntime(): Runtime {
         const watcher = watchByRelay(make, parts, onReadable);
         if (watcher !== null) return watcher;
       }
-      const parameters = ["u64", "u32", "i32"];
-      const table = { poll: { parameters, result: "i32", nonblocking: true } };
-      const later = openFirst(abi.libraries, (name) => open(name, table));
-      const poll = later.poll as PollLater;
-      return watchByThread(runtime, libc, poll, abi, fd, onReadable);
+      // Once: where the watcher then finds no descriptor, this is asked for again and again.
+      pollLater ??= openFirst(abi.libraries, (name) => open(name, POLL_LATER)).poll as PollLater;
+      return watchByThread(runtime, libc, pollLater, abi, fd, onReadable);
     },
   };
   return runtime;

@@ -132,9 +132,14 @@ export function watchByThread(
     close() {
       // Ends the wait of a thread that is in poll(2), and that of one which comes there later.
       if (waiting !== null) libc.write(into, BigUint64Array.of(1n), 8);
+      const closeBoth = () => {
+        libc.close(stop);
+        if (into !== stop) libc.close(into);
+      };
+      // macOS forgets in poll(2) what is closed, though it was ready. The end of a thread leaves them open.
+      if (waiting !== null && abi.os === "darwin") return void waiting.finally(closeBoth);
       pollFor(NEVER_OPEN, NEVER_OPEN);
-      libc.close(stop);
-      if (into !== stop) libc.close(into);
+      closeBoth();
     },
   };
 }

@@ -209,9 +209,11 @@ export function bytesReadable(fd: number): number {
 /** What of the written is not read yet, in the kernel's accounting: its memory, not its bytes. */
 export function bytesUnsent(fd: number): number {
   const { libc, abi } = native();
-  const request = abi.linux === null ? abi.darwin!.TIOCOUTQ : abi.linux.SIOCOUTQ;
+  // macOS puts what is sent into the peer's buffer at once, and counts nothing here.
+  if (abi.linux === null) return notSupported();
+  const { SIOCOUTQ } = abi.linux;
   let result;
-  do result = libc.ioctl(fd, request, count); while (result === -1 && again("ioctl"));
+  do result = libc.ioctl(fd, SIOCOUTQ, count); while (result === -1 && again("ioctl"));
   return result === -1 ? negatedErrno : count[0]!;
 }
 

@@ -67,12 +67,12 @@ export function nativeOf(runtime: Runtime, abi: Abi): Native {
   const debugging = debuggingIfAsked(runtime, bound, abi);
   const location = abi.os === "linux" ? bound.__errno_location() : bound.__error();
   const errno = new Int32Array(runtime.viewAt(location, 4));
-  return { runtime, abi, libc: completed(abi, bound, errno), errno, debugging };
+  return { runtime, abi, libc: completed(runtime, abi, bound, errno), errno, debugging };
 }
 
 /** libc, with what it lacks made of what it has. */
-function completed(abi: Abi, libc: Libc, errno: Int32Array): Libc {
-  if (abi.os === "darwin") return darwinLibc(abi, libc, errno);
+function completed(runtime: Runtime, abi: Abi, libc: Libc, errno: Int32Array): Libc {
+  if (abi.os === "darwin") return darwinLibc({ abi, libc, errno, runtime });
   if (libc.statx !== undefined) return libc;
   const { fstatat } = libc;
   return {

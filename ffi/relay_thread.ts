@@ -8,23 +8,24 @@ import { builtinModule, noDescriptor } from "./adoption.ts";
 import { UnixSocketError } from "./errors.ts";
 import { onExit } from "./exit.ts";
 import type { Relay, RelayParts } from "./relay.ts";
+import { now } from "./timers.ts";
 
 interface WorkerThreads {
   Worker: new (program: string, options: object) => {
     unref(): void;
-    on(event: "error", listener: () => void): void;
+    on(event: "error" | "exit", listener: () => void): void;
   };
 }
 
 /**
  * What the thread does: for each byte that comes by `control` it waits until `from` is readable, and
- * writes eight bytes into `into`. When `control` ends it closes both and is over.
+ * writes eight bytes into `into`. When `control` ends it closes both, says so, and is over.
  *
  * A thread inside a C function cannot be terminated: so it looks up once a second.
  */
 const PROGRAM = `"use strict";
 process.emitWarning = () => {}; // FFI is experimental: this was said already.
-const { names, from, into, control } =
+const { libraries, from, into, control, closed } =
   process.getBuiltinModule("node:worker_threads").workerData;
 const isBun = process.versions.bun !== undefined;
 const ffi = process.getBuiltinModule(isBun ? "bun:ffi" : "node:ffi");
@@ -37,7 +38,7 @@ const table = {
   close: signature("i32"),
 };
 let libc;
-for (const name of names) {
+for (const name of libraries) {
   try {
     const opened = ffi.dlopen(name, table);
     libc = isBun ? opened.symbols : opened.functions;
@@ -49,13 +50,18 @@ if (libc === undefined) throw new Error("no C library opens");
 const POLLIN = 1;
 const entries = new DataView(new ArrayBuffer(16));
 const isReady = (index) => entries.getInt16(index * 8 + 6, true) !== 0;
+const never = new Int32Array(new SharedArrayBuffer(4));
 /** Waits until one of them is readable, or has ended. */
 const waitFor = (...fds) => {
   fds.forEach((fd, index) => {
     entries.setInt32(index * 8, fd, true);
     entries.setInt16(index * 8 + 4, POLLIN, true);
   });
-  while (libc.poll(entries, fds.length, 1000) <= 0);
+  for (;;) {
+    const ready = libc.poll(entries, fds.length, 1000);
+    if (ready > 0) return;
+    if (ready < 0) Atomics.wait(never, 0, 0, 10);
+  }
 };
 const byte = new Uint8Array(1);
 const eight = BigUint64Array.of(1n);
@@ -65,71 +71,132 @@ for (;;) {
   waitFor(control, from);
   if (!isReady(0)) libc.write(into, eight, 8);
 }
+closed[0] = 1;
 libc.close(control);
 libc.close(into);
 `;
 
+/** So many descriptors a runtime takes for a moment to start a thread; Bun ends where it finds none. */
+const FOR_STARTING = 24;
+
+/** How long to leave it after a thread that could not go on, in milliseconds. */
+const TRY_AGAIN = 1000;
+
+/** A thread that waits, and this side's end of what it hears by. */
+class WaitingThread {
+  #ours: number;
+  readonly #parts: RelayParts;
+
+  constructor(Worker: WorkerThreads["Worker"], parts: RelayParts, onFailed: () => void) {
+    this.#parts = parts;
+    const { libc, abi } = parts;
+    assertRoom(parts);
+    const ends = new Int32Array(2);
+    const type = abi.constants.SOCK_STREAM | abi.creationFlags;
+    if (libc.socketpair(abi.constants.AF_UNIX, type, 0, ends) === -1) {
+      throw noDescriptor("socketpair");
+    }
+    const [ours, control] = [ends[0]!, ends[1]!];
+    this.#ours = ours;
+    // The thread's own, which it closes whenever it is over.
+    const into = duplicate(parts);
+    const closed = new Int32Array(new SharedArrayBuffer(4));
+    const closeTheirs = () => {
+      if (closed[0] === 1) return;
+      libc.close(control);
+      if (into !== -1) libc.close(into);
+    };
+    let worker;
+    try {
+      if (into === -1) throw noDescriptor("fcntl");
+      const { libraries } = abi;
+      const workerData = { libraries, from: parts.from, into, control, closed };
+      worker = new Worker(PROGRAM, { eval: true, workerData, execArgv: [], env: {} });
+    } catch (error) {
+      libc.close(ours);
+      closeTheirs();
+      throw error;
+    }
+    // It ends in any case after one.
+    worker.on("error", () => {});
+    worker.on("exit", () => {
+      const expected = this.#ours === -1;
+      this.close();
+      closeTheirs();
+      if (!expected) onFailed();
+    });
+    worker.unref();
+  }
+
+  /** Asks for the next time; whether the thread could be told. */
+  arm(): boolean {
+    return this.#parts.libc.write(this.#ours, byte, 1) === 1;
+  }
+
+  /** Lets the thread end. */
+  close(): void {
+    if (this.#ours !== -1) this.#parts.libc.close(this.#ours);
+    this.#ours = -1;
+  }
+}
+
+const byte = new Uint8Array(1);
+const eight = BigUint64Array.of(1n);
+
 /**
- * A relay by a Worker, which opens the C library anew. Where Workers are not permitted,
- * making it throws the runtime's error.
+ * A relay by a Worker, which opens the C library anew. Where Workers are not permitted, making it
+ * throws the runtime's error. One that ends by itself is replaced after a second; until then, and where
+ * that fails, whoever waits looks.
  */
-export function relayByThread({ libc, abi, from, into }: RelayParts): Relay | null {
+export function relayByThread(parts: RelayParts): Relay | null {
+  const { libc, into } = parts;
   const threads = builtinModule<WorkerThreads>("node:worker_threads");
   if (threads === undefined) return null;
-  const ends = new Int32Array(2);
-  const type = abi.constants.SOCK_STREAM | abi.creationFlags;
-  if (libc.socketpair(abi.constants.AF_UNIX, type, 0, ends) === -1) {
-    throw noDescriptor("socketpair");
-  }
-  const [ours, control] = [ends[0]!, ends[1]!];
-  // The thread's own, which it closes whenever it is over.
-  const copy = libc.fcntl(into, abi.constants.F_DUPFD_CLOEXEC, 0);
-  if (copy === -1) {
-    libc.close(ours);
-    libc.close(control);
-    throw noDescriptor("fcntl");
-  }
-  let state: "working" | "failed" | "closed" = "working";
+  let failedAt = -Infinity;
+  let isClosed = false;
+  const start = () =>
+    new WaitingThread(threads.Worker, parts, () => {
+      failedAt = now();
+      thread = null;
+      // What was asked for is told, so that whoever waits looks.
+      if (!isClosed) libc.write(into, eight, eight.byteLength);
+    });
+  let thread: WaitingThread | null = start();
   const close = () => {
-    if (state === "working") libc.close(ours);
-    state = "closed";
+    isClosed = true;
+    thread?.close();
+    thread = null;
   };
-  const closeTheirs = () => {
-    libc.close(control);
-    libc.close(copy);
-  };
-  /** It could not begin. What is asked for by then is told once, so that whoever waits looks. */
-  const fail = () => {
-    if (state === "failed") return;
-    close();
-    state = "failed";
-    libc.write(copy, eight, eight.byteLength);
-    closeTheirs();
-  };
-  let worker;
-  try {
-    const workerData = { names: abi.libraries, from, into: copy, control };
-    worker = new threads.Worker(PROGRAM, { eval: true, workerData, execArgv: [], env: {} });
-  } catch (error) {
-    libc.close(ours);
-    closeTheirs();
-    throw error;
-  }
-  worker.on("error", fail);
-  worker.unref();
   // A runtime that ends waits for its threads.
   onExit(close);
   return {
     arm() {
-      if (state === "working") libc.write(ours, byte, 1);
-      else if (state === "failed") throw unusable();
+      if (isClosed) return;
+      if (thread === null && now() - failedAt > TRY_AGAIN) {
+        failedAt = now();
+        thread = start();
+      }
+      if (thread === null || !thread.arm()) throw unusable();
     },
     close,
   };
 }
 
-const byte = new Uint8Array(1);
-const eight = BigUint64Array.of(1n);
+function duplicate({ libc, abi, into }: RelayParts): number {
+  return libc.fcntl(into, abi.constants.F_DUPFD_CLOEXEC, 0);
+}
+
+/** Throws EMFILE where a runtime would not find what it needs to start a thread. */
+function assertRoom(parts: RelayParts): void {
+  const taken: number[] = [];
+  while (taken.length < FOR_STARTING) {
+    const fd = duplicate(parts);
+    if (fd === -1) break;
+    taken.push(fd);
+  }
+  for (const fd of taken) parts.libc.close(fd);
+  if (taken.length < FOR_STARTING) throw noDescriptor("fcntl");
+}
 
 function unusable(): UnixSocketError {
   const action = "Cannot wait for sockets";

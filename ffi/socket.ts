@@ -4,7 +4,7 @@
  */
 
 import { again, negatedErrno } from "./call.ts";
-import { darwinPeerCredentials } from "./darwin_credentials.ts";
+import { darwinPeerCredentials, darwinPeerUser } from "./darwin_credentials.ts";
 import { MessageBlock } from "./message_block.ts";
 import { native } from "./native.ts";
 import { putField, takeField } from "./struct.ts";
@@ -325,11 +325,13 @@ export function familyOf(fd: number): number {
   return takeField(new DataView(name.buffer), abi.layouts.sockaddr_un.fields.sun_family);
 }
 
-/** Whether a socket listens; null where that cannot be told: not every macOS does. */
+/** Whether a socket listens; null where that cannot be told: macOS tells only of what is connected. */
 export function isListening(fd: number): boolean | null {
-  const { SOL_SOCKET, SO_ACCEPTCONN } = native().abi.constants;
+  const { os, constants: { SOL_SOCKET, SO_ACCEPTCONN } } = native().abi;
   const answer = getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN);
-  return answer < 0 ? null : answer > 0;
+  if (answer >= 0) return answer > 0;
+  const peer = os === "darwin" ? darwinPeerUser(fd) : null;
+  return peer === null || typeof peer === "number" ? null : false;
 }
 
 /** Who connected: `struct ucred` of SO_PEERCRED. Null where the kernel knows nobody. */

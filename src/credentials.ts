@@ -35,9 +35,9 @@ const SYSCALL = "getsockopt";
 const NOBODY = 0xffff_ffff;
 
 /**
- * Who the peer is (SO_PEERCRED; LOCAL_PEERCRED and LOCAL_PEERPID on macOS), with effective user and group: for the server's side the
- * process that connected, for the client's the one that called listen(2), for a pair its creator. A
- * snapshot of that moment.
+ * Who the peer is (SO_PEERCRED; LOCAL_PEERCRED and LOCAL_PEERPID on macOS), with effective user and
+ * group: for the server's side the process that connected, for the client's the one that called
+ * listen(2), for a pair its creator. A snapshot of that moment.
  *
  * @param socket a descriptor number, or an object with one: any Unix socket
  * @returns null where the kernel knows no peer: not connected, or a datagram socket that is no pair

@@ -104,7 +104,7 @@ export abstract class Socket implements Disposable {
    * the memory that it takes, 768 for a single byte on Linux. 0 when all was read, and
    * on a listener.
    *
-   * @throws {UnixSocketError} EBADF once closed
+   * @throws {UnixSocketError} EBADF once closed, ENOTSUP: macOS
    */
   get bytesUnsent(): number {
     this.assertOpen("count the unsent bytes", "ioctl");
@@ -209,7 +209,7 @@ export abstract class Socket implements Disposable {
    * The peer's supplementary groups (SO_PEERGROUPS, Linux 4.13).
    *
    * @returns null where the kernel knows no peer
-   * @throws {UnixSocketError} EBADF once closed, ENOPROTOOPT: the kernel cannot, ENOTSUP: macOS
+   * @throws {UnixSocketError} EBADF once closed, ENOPROTOOPT: the kernel cannot
    */
   peerGroups(): number[] | null {
     return peerGroups(this);

@@ -24,6 +24,7 @@ import {
 } from "../mod.ts";
 import { SharedMemory } from "../shm.ts";
 import { becomeMac } from "./support/mac/mod.ts";
+import { silenced } from "./support/mac/options.ts";
 import {
   assertFails,
   assertNoFdLeak,
@@ -156,19 +157,43 @@ for (
     });
   });
 
-  test(`macOS: ${name} closes the descriptors that nobody asked for`, async () => {
-    await assertNoFdLeak(async () => {
-      const [a, b] = pair();
-      const [reader, writer] = Fd.pipe();
-      await a.sendMessage(bytes("unwanted"), { fds: [writer] });
-      writer.close();
-      using message = (await b.receiveMessage({ maxFds: 0 }))!;
+  const unaware = {
+    "receiveMessage": async (socket: UnixStream | UnixDatagram) => {
+      using message = (await socket.receiveMessage({ maxFds: 0 }))!;
       assertEquals([message.fds.length, message.controlTruncated], [0, true]);
-      // The other end is gone: it was closed.
-      assertEquals(await reader.read(new Uint8Array(1)), null);
-      for (const each of [a, b, reader]) each.close();
+    },
+    ...(name === "UnixStream"
+      ? {
+        read: (socket: UnixStream | UnixDatagram) => (socket as UnixStream).read(new Uint8Array(9)),
+        readSync: (socket: UnixStream | UnixDatagram) =>
+          (socket as UnixStream).readSync(new Uint8Array(9)),
+      }
+      : {
+        receive: (socket: UnixStream | UnixDatagram) => (socket as UnixDatagram).receive(),
+        receiveInto: (socket: UnixStream | UnixDatagram) =>
+          (socket as UnixDatagram).receiveInto(new Uint8Array(9)),
+        receiveMany: (socket: UnixStream | UnixDatagram) =>
+          (socket as UnixDatagram).receiveMany(new ReceiveBatch({ messages: 2 })),
+      }),
+  };
+  for (const [how, receive] of Object.entries(unaware)) {
+    test(`macOS: ${name}.${how}() closes the descriptors that nobody asked for`, async () => {
+      await assertNoFdLeak(async () => {
+        const [a, b] = pair();
+        for (const count of [1, 253]) {
+          const [reader, writer] = Fd.pipe();
+          await a.sendMessage(bytes("unwanted"), { fds: new Array(count).fill(writer) });
+          writer.close();
+          await receive(b);
+          // The other end is gone: it was closed.
+          assertEquals(await reader.read(new Uint8Array(1)), null);
+          reader.close();
+        }
+        a.close();
+        b.close();
+      });
     });
-  });
+  }
 }
 
 test("macOS: datagrams have senders, and lengths beyond the room", async () => {
@@ -185,6 +210,9 @@ test("macOS: datagrams have senders, and lengths beyond the room", async () => {
     assertEquals(message.from, { kind: "pathname", path: there });
     await unnamed.sendTo(bytes("who?"), here);
     assertEquals((await receiver.receive()).from, { kind: "unnamed" });
+    await named.sendTo(bytes("too long again"), here);
+    const into = await receiver.receiveInto(new Uint8Array(4));
+    assertEquals([into.length, into.truncated], [14, true]);
     unnamed.connect(here).disconnect();
     assertEquals(unnamed.remoteAddr, null);
   });
@@ -198,6 +226,65 @@ test("macOS: messages to a receiver without room wait until there is some", asyn
     for (let i = 0; i < 600; i++) sent.push(sender.sendTo(bytes(`${i}`), path));
     for (let i = 0; i < 600; i++) assertEquals(text((await receiver.receive()).data), `${i}`);
     await Promise.all(sent);
+  });
+});
+
+test("macOS: no event tells of room for what is connected, and the error says so", async () => {
+  const [a, b] = UnixDatagram.pair();
+  await assertFails(async () => {
+    for (;;) await a.send(bytes("x"));
+  }, "ENOBUFS");
+  await b.receive();
+  await a.send(bytes("y"));
+  a.close();
+  b.close();
+});
+
+test("macOS: descriptors wait for room in a stream, too", async () => {
+  await assertNoFdLeak(async () => {
+    const [a, b] = UnixStream.pair();
+    const [reader, writer] = Fd.pipe();
+    const before = fill(a);
+    const sending = a.sendMessage(bytes("!"), { fds: [writer] });
+    writer.close();
+    await parked();
+    let read = 0;
+    const buffer = new Uint8Array(65536);
+    while (read < before) read += (await b.read(buffer.subarray(0, before - read)))!;
+    await sending;
+    using message = (await b.receiveMessage())!;
+    assertEquals([text(message.data), message.fds.length], ["!", 1]);
+    for (const each of [a, b, reader]) each.close();
+  });
+});
+
+test("macOS: ending what has ended does nothing, and a peer that is gone has no name", async () => {
+  await listening(async (listener, path) => {
+    using client = await UnixStream.connect(path);
+    using server = await listener.accept();
+    client.closeWrite();
+    client.closeWrite();
+    client.shutdown("both");
+    client.close();
+    assertEquals(await readText(server), null);
+    server.closeWrite();
+    server.shutdown("both");
+    assertEquals(server.remoteAddr, { kind: "unnamed" });
+    await server.writable.close();
+  });
+});
+
+test("macOS: what is made is close-on-exec and raises no SIGPIPE", async () => {
+  await listening(async (listener, path) => {
+    using client = await UnixStream.connect(path);
+    using server = await listener.accept();
+    const [a, b] = UnixDatagram.pair();
+    const pipe = Fd.pipe();
+    for (const { fd } of [listener, client, server, a, b, ...pipe]) assert(isCloseOnExec(fd));
+    for (const { fd } of [listener, client, server, a, b]) {
+      assert(process.platform === "darwin" || silenced.has(fd));
+    }
+    for (const each of [a, b, ...pipe]) each.close();
   });
 });
 
@@ -286,6 +373,7 @@ test("macOS: descriptors are taken over, and handed on", async () => {
     const [pipe, end] = Fd.pipe();
     await assertFails(() => UnixStream.fromFd(pipe.fd), "ENOTSOCK");
     await assertFails(() => UnixDatagram.fromFd(server.fd), "EPROTOTYPE");
+    await assertFails(() => UnixListener.fromFd(server.fd), "EINVAL");
     for (const each of [pipe, end, again]) each.close();
   });
 });
@@ -323,6 +411,7 @@ test("macOS: what only Linux has says so", async () => {
     "UnixSeqpacket.connect": () => UnixSeqpacket.connect("/tmp/x"),
     "UnixSeqpacketListener.listen": () => UnixSeqpacketListener.listen("/tmp/x"),
     "an abstract name": () => UnixListener.listen(abstract("x")),
+    "bytesUnsent": () => a.bytesUnsent,
     "peekOffset": () => a.peekOffset,
     "peekOffset =": () => a.peekOffset = 0,
     "passCredentials": () => a.passCredentials,

@@ -1,5 +1,5 @@
 import { test } from "node:test";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import { watchByRelayToSocket, watchBySocket } from "../ffi/bun_watch.ts";
 import { type PollLater, relayByAio, watchByThread } from "../ffi/deno_watch.ts";
@@ -8,9 +8,10 @@ import { watchByPipe } from "../ffi/node_watch.ts";
 import { type MakeRelay, type RelayParts, watchByRelay } from "../ffi/relay.ts";
 import { relayByThread } from "../ffi/relay_thread.ts";
 import { relayByUring } from "../ffi/uring.ts";
-import { Fd } from "../mod.ts";
-import { commandFor, run, RUNTIME, settled } from "./support/mod.ts";
+import { Fd, UnixSocketError } from "../mod.ts";
+import { commandFor, openDescriptors, run, RUNTIME, settled } from "./support/mod.ts";
 import { unlessUring } from "./support/refuse.ts";
+import { until } from "./support/waiting.ts";
 
 const program = join(import.meta.dirname!, "programs", "watching.ts");
 
@@ -247,6 +248,56 @@ for (const [name, watch] of Object.entries(ways)) {
         assertEquals([one.calls, two.calls], [1, 1]);
       });
     });
+  });
+}
+
+// A relay by a thread
+
+/** Watches a pipe by a thread, with this C library. */
+function watchedByThread(libraries: readonly string[], onReadable: () => void) {
+  const { runtime, libc, abi } = native();
+  const [reader, writer] = Fd.pipe();
+  const by: ByRelay = RUNTIME === "bun" ? watchByRelayToSocket : watchByRelay;
+  const parts = { runtime, libc, abi: { ...abi, libraries }, from: reader.fd };
+  return { watcher: by(relayByThread, parts, onReadable)!, reader, writer };
+}
+
+// Deno has threads of its own for that.
+if (RUNTIME !== "deno") {
+  test("a relay by a thread that is closed, armed or not, leaves no descriptor", async () => {
+    const once = async (armed: boolean, pause: number) => {
+      const { watcher, reader, writer } = watchedByThread(native().abi.libraries, () => {});
+      if (armed) watcher.arm();
+      await new Promise((resolve) => setTimeout(resolve, pause));
+      watcher.close();
+      reader.close();
+      writer.close();
+    };
+    await once(true, 50);
+    const before = openDescriptors().size;
+    for (const pause of [0, 20, 200]) {
+      await once(false, pause);
+      await once(true, pause);
+    }
+    await until(
+      () => openDescriptors().size <= before,
+      "the descriptors of the threads to be closed",
+    );
+  });
+
+  test("a relay by a thread that cannot begin tells whoever waits, and says so from then on", async () => {
+    const before = openDescriptors().size;
+    const { promise: told, resolve } = Promise.withResolvers<void>();
+    const { watcher, reader, writer } = watchedByThread(["libnone.so.0"], resolve);
+    watcher.arm();
+    await told;
+    const error = assertThrows(() => watcher.arm(), UnixSocketError);
+    assertEquals(error.code, "EAGAIN");
+    for (const each of [watcher, reader, writer]) each.close();
+    await until(
+      () => openDescriptors().size <= before,
+      "the descriptors of the thread to be closed",
+    );
   });
 }
 

@@ -151,7 +151,6 @@ export class Mac {
     let answer: Uint8Array | number = abi.errno.ENOPROTOOPT!;
     if (level === darwin.SOL_LOCAL) answer = this.local.get(name) ?? answer;
     else if (name === darwin.SO_NREAD) answer = bytesOf(this.messages[0] ?? 0);
-    else if (name === darwin.SO_NWRITE) answer = bytesOf(77);
     if (typeof answer === "number") {
       this.errno[0] = answer;
       return -1;
@@ -167,6 +166,7 @@ export class Mac {
     if (waiting === undefined) return this.#fail("EAGAIN");
     const room = 10;
     putField(header, layouts.msghdr.fields.msg_flags, waiting > room ? constants.MSG_TRUNC : 0);
+    putField(header, layouts.msghdr.fields.msg_controllen, 0);
     return Math.min(waiting, room);
   }
 
@@ -274,7 +274,7 @@ export function becomeMac(): Mac {
     name: "bun",
     prefersFewArguments: false,
     bind: () => mac.libc(),
-    addressOf: never,
+    addressOf: () => 0x10_0000,
     viewAt: () => mac.errno.buffer as ArrayBuffer,
     isWorker: () => false,
     watch: never,

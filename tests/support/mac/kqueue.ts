@@ -16,9 +16,14 @@ const { EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLHUP, EPOLLERR, EPOLLET } = linux.lin
 type Filters = Map<number, number>;
 
 export function kqueues(
-  { libc, isLinuxErrno }: Parts,
+  { libc, isLinuxErrno, onClose }: Parts,
 ): Record<string, (...args: never[]) => number> {
   const sets = new Map<number, Map<number, Filters>>();
+  // What is closed is in no set any more.
+  onClose((fd) => {
+    sets.delete(fd);
+    for (const set of sets.values()) set.delete(fd);
+  });
   const scratch = new DataView(new ArrayBuffer(epollEvent.size));
 
   /** Tells epoll what the filters of a descriptor are for; 0, or the errno. */
@@ -31,7 +36,7 @@ export function kqueues(
     const operation = filters.size === 0 ? EPOLL_CTL_DEL : isNew ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
     if (libc.epoll_ctl(kq, operation, fd, scratch) === 0) return 0;
     // Of a file, which epoll does not take and nothing has to wait for.
-    return isLinuxErrno("EPERM") || isLinuxErrno("ENOENT") ? 0 : mac.errno.EBADF!;
+    return isLinuxErrno("EPERM") ? 0 : mac.errno.EBADF!;
   };
 
   const change = (kq: number, event: DataView): number => {

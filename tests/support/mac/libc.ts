@@ -24,6 +24,8 @@ export interface Parts {
   fail(code: string): -1;
   /** Whether the call of Linux that just failed did so for this reason. */
   isLinuxErrno(code: string): boolean;
+  /** Calls back for each descriptor that closes, before it does. */
+  onClose(callback: (fd: number) => void): void;
 }
 
 /** The address of this thread's errno, and the functions. */
@@ -39,7 +41,9 @@ export function macLibc(runtime: Runtime): Libc {
     return -1;
   };
   const isLinuxErrno = (code: string) => linuxErrno[0] === linux.errno[code];
-  const parts: Parts = { runtime, libc, fail, isLinuxErrno };
+  const closing: ((fd: number) => void)[] = [];
+  const onClose = (callback: (fd: number) => void) => void closing.push(callback);
+  const parts: Parts = { runtime, libc, fail, isLinuxErrno, onClose };
   const functions: Record<string, Call> = {
     ...common(parts),
     ...making(parts),
@@ -48,7 +52,12 @@ export function macLibc(runtime: Runtime): Libc {
     ...bytes(parts),
     ...messages(parts),
     ...options(parts),
+    ...endings(parts),
     ...kqueues(parts),
+    close(fd: number) {
+      for (const callback of closing) callback(fd);
+      return libc.close(fd);
+    },
   };
   for (const [name, call] of Object.entries(functions)) {
     functions[name] = (...args) => {
@@ -64,7 +73,7 @@ export function macLibc(runtime: Runtime): Libc {
 /** What is the same. */
 function common({ libc }: Parts): Record<string, Call> {
   const names = [
-    ...["listen", "shutdown", "close", "read", "write", "pread", "pwrite", "lseek", "poll"],
+    ...["listen", "pread", "pwrite", "lseek", "poll"],
     ...["ftruncate", "fsync", "flock", "chmod", "unlink", "link", "getcwd"],
     ...["getpid", "getuid", "getgid", "calloc"],
   ] as (keyof Libc)[];
@@ -97,7 +106,6 @@ function making({ libc, fail }: Parts): Record<string, Call> {
 function files({ libc, fail }: Parts): Record<string, Call> {
   const { statx } = libc;
   const status = new DataView(new ArrayBuffer(256));
-  const { S_IFMT, S_IFSOCK } = linux.constants;
   const ask = (at: number, path: ArrayBufferView, flags: number) =>
     statx(at, path, flags, 0x7ff, status);
   const nothing = new Uint8Array(1);
@@ -117,13 +125,12 @@ function files({ libc, fail }: Parts): Record<string, Call> {
     putField(out, fields.st_dev, status.getUint32(140, true));
     return 0;
   };
-  const isSocket = (fd: number) =>
-    ask(fd, nothing, AT_EMPTY_PATH) === 0 && (status.getUint16(28, true) & S_IFMT) === S_IFSOCK;
   return {
     lstat: (path: ArrayBufferView, stat: ArrayBufferView) =>
       fill(ask(linux.constants.AT_FDCWD, path, linux.constants.AT_SYMLINK_NOFOLLOW), stat),
     fstat: (fd: number, stat: ArrayBufferView) => fill(ask(fd, nothing, AT_EMPTY_PATH), stat),
-    fchmod: (fd: number, mode: number) => isSocket(fd) ? fail("EINVAL") : libc.fchmod(fd, mode),
+    fchmod: (fd: number, mode: number) =>
+      isSocket(libc, fd) ? fail("EINVAL") : libc.fchmod(fd, mode),
     lchmod: (path: ArrayBufferView, mode: number) => libc.chmod(path, mode),
   };
 }
@@ -158,6 +165,7 @@ function addresses({ libc, fail, isLinuxErrno }: Parts): Record<string, Call> {
   const naming =
     (name: "getsockname" | "getpeername") =>
     (fd: number, address: ArrayBufferView, length: ArrayBufferView) => {
+      if (name === "getpeername" && hasHungUp(libc, fd)) return fail("EINVAL");
       const result = libc[name](fd, address, length);
       if (result !== -1) toMac(address, length);
       return result;
@@ -180,6 +188,41 @@ function addresses({ libc, fail, isLinuxErrno }: Parts): Record<string, Call> {
   };
 }
 
+function isSocket(libc: Libc, fd: number): boolean {
+  const { SOL_SOCKET, SO_TYPE } = linux.constants;
+  return libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, new Int32Array(1), Uint32Array.of(4)) === 0;
+}
+
+/** Whether both directions of a connection have ended. */
+function hasHungUp(libc: Libc, fd: number): boolean {
+  const { POLLHUP } = linux.constants;
+  const entry = new DataView(new ArrayBuffer(8));
+  entry.setInt32(0, fd, true);
+  return libc.poll(entry, 1, 0) === 1 && (entry.getInt16(6, true) & POLLHUP) !== 0;
+}
+
+/** shutdown(2), which refuses to end what has ended. */
+function endings({ libc, fail, onClose }: Parts): Record<string, Call> {
+  const ended = new Map<number, Set<number>>();
+  onClose((fd) => ended.delete(fd));
+  const { SHUT_RDWR } = mac.constants;
+  return {
+    shutdown(fd: number, how: number) {
+      const before = ended.get(fd) ?? new Set();
+      if (hasHungUp(libc, fd) || before.has(how) || (how === SHUT_RDWR && before.size > 0)) {
+        return fail("ENOTCONN");
+      }
+      ended.set(fd, before.add(how));
+      return libc.shutdown(fd, how);
+    },
+  };
+}
+
+/** Descriptors that came along would be open, and nobody would know them. */
+function losesDescriptors(): never {
+  throw new Error("received without room for descriptors");
+}
+
 function bytes({ libc, fail, isLinuxErrno }: Parts): Record<string, Call> {
   const type = new Int32Array(1);
   const four = new Uint32Array([4]);
@@ -193,8 +236,12 @@ function bytes({ libc, fail, isLinuxErrno }: Parts): Record<string, Call> {
   return {
     send: (fd: number, data: ArrayBufferView, length: number, flags: number) =>
       sent(fd, libc.send(fd, data, length, messageFlags(flags))),
-    recv: (fd: number, buffer: ArrayBufferView, length: number, flags: number) =>
-      libc.recv(fd, buffer, length, messageFlags(flags)),
+    write: (fd: number, data: ArrayBufferView, length: number) =>
+      sent(fd, libc.write(fd, data, length)),
+    recv: losesDescriptors,
+    recvfrom: losesDescriptors,
+    read: (fd: number, buffer: ArrayBufferView, length: number) =>
+      isSocket(libc, fd) ? losesDescriptors() : libc.read(fd, buffer, length),
     sendto: (
       ...[fd, data, length, flags, to, toLength]: Parameters<Libc["sendto"]>
     ) =>
@@ -202,10 +249,5 @@ function bytes({ libc, fail, isLinuxErrno }: Parts): Record<string, Call> {
         fd,
         libc.sendto(fd, data, length, messageFlags(flags), toLinux(to, toLength), toLength),
       ),
-    recvfrom(...[fd, buffer, length, flags, from, fromLength]: Parameters<Libc["recvfrom"]>) {
-      const result = libc.recvfrom(fd, buffer, length, messageFlags(flags), from, fromLength);
-      if (result !== -1) toMac(from, fromLength);
-      return result;
-    },
   };
 }

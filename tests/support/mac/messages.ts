@@ -35,6 +35,12 @@ export function messages(
     set("msg_iovlen", of(given, "msg_iovlen"));
     return { header, set };
   };
+  const type = new Int32Array(1);
+  const isDatagram = (fd: number) => {
+    const { SOL_SOCKET, SO_TYPE, SOCK_DGRAM } = linux.constants;
+    libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, type, Uint32Array.of(4));
+    return type[0] === SOCK_DGRAM;
+  };
   const viewOf = (header: ArrayBufferView) =>
     new DataView(header.buffer, header.byteOffset, mac.layouts.msghdr.size);
 
@@ -62,8 +68,10 @@ export function messages(
         set("msg_controllen", spaceFor(linux, fds.length));
       }
       const result = libc.sendmsg(fd, header.view, messageFlags(flags));
-      const full = result === -1 && nameLength > 0 && isLinuxErrno("EAGAIN");
-      return full ? fail("ENOBUFS") : result;
+      if (result !== -1 || !isLinuxErrno("EAGAIN")) return result;
+      if (isDatagram(fd)) return fail("ENOBUFS");
+      // Descriptors are measured by the room that is left.
+      return controlLength > 0 ? fail("EMSGSIZE") : result;
     },
 
     recvmsg(fd: number, message: ArrayBufferView, flags: number) {
@@ -74,11 +82,11 @@ export function messages(
       set("msg_name", runtime.addressOf(header.name));
       set("msg_namelen", header.name.length);
       const controlRoom = of(given, "msg_controllen");
-      // As many descriptors as fit there.
-      const fits = Math.floor(Math.max(0, controlRoom - lengthOf(mac, 0)) / 4);
-      if (controlRoom > 0) {
+      // All descriptors are opened, wanted or not; a look opens none.
+      const peeks = (flags & mac.constants.MSG_PEEK) !== 0;
+      if (!peeks) {
         set("msg_control", runtime.addressOf(header.control));
-        set("msg_controllen", fits === 0 ? 0 : lengthOf(linux, fits * 4));
+        set("msg_controllen", ROOM);
       }
       const result = libc.recvmsg(fd, header.view, messageFlags(flags));
       if (result === -1) return -1;
@@ -92,9 +100,10 @@ export function messages(
       }
       put(given, "msg_flags", told("messages", left("msg_flags")));
       let controlLength = 0;
-      if (left("msg_controllen") > lengthOf(linux, 0)) {
+      if (!peeks && left("msg_controllen") > lengthOf(linux, 0)) {
         const payload = takeField(header.control, linux.layouts.cmsghdr.fields.cmsg_len) -
           lengthOf(linux, 0);
+        if (lengthOf(mac, payload) > controlRoom) throw new Error("descriptors are lost");
         const out = new DataView(new ArrayBuffer(lengthOf(mac, payload)));
         putField(out, mac.layouts.cmsghdr.fields.cmsg_len, out.byteLength);
         putField(out, mac.layouts.cmsghdr.fields.cmsg_level, mac.constants.SOL_SOCKET);

@@ -9,8 +9,14 @@ import { linux, mac, socketOption } from "./translation.ts";
 
 const darwin = mac.darwin!;
 
-export function options({ libc, fail }: Parts): Record<string, (...args: never[]) => number> {
+/** The descriptors that were told not to raise SIGPIPE. */
+export const silenced: Set<number> = new Set<number>();
+
+export function options(
+  { libc, fail, onClose }: Parts,
+): Record<string, (...args: never[]) => number> {
   const { SOL_SOCKET } = mac.constants;
+  onClose((fd) => silenced.delete(fd));
   const answer = (bytes: Uint8Array, value: ArrayBufferView, length: ArrayBufferView): number => {
     const room = new DataView(length.buffer, length.byteOffset, 4);
     const out = new Uint8Array(value.buffer, value.byteOffset, room.getUint32(0, true));
@@ -28,7 +34,12 @@ export function options({ libc, fail }: Parts): Record<string, (...args: never[]
     const words = new Int32Array(3);
     const length = Uint32Array.of(12);
     const { SO_PEERCRED } = linux.linux!;
-    const result = libc.getsockopt(fd, linux.constants.SOL_SOCKET, SO_PEERCRED, words, length);
+    const { SOL_SOCKET: level, SO_ACCEPTCONN } = linux.constants;
+    const listens = new Int32Array(1);
+    libc.getsockopt(fd, level, SO_ACCEPTCONN, listens, Uint32Array.of(4));
+    // Linux would tell of the listener itself.
+    if (listens[0] === 1) return null;
+    const result = libc.getsockopt(fd, level, SO_PEERCRED, words, length);
     return result === -1 || words[1] === -1 ? null : words;
   };
   const local = (fd: number, name: number): Uint8Array | null => {
@@ -50,20 +61,21 @@ export function options({ libc, fail }: Parts): Record<string, (...args: never[]
         const found = local(fd, name);
         return found === null ? fail("ENOTCONN") : answer(found, value, length);
       }
-      if (name === darwin.SO_NREAD || name === darwin.SO_NWRITE) {
-        const { FIONREAD } = linux.constants;
-        const request = name === darwin.SO_NREAD ? FIONREAD : linux.linux!.SIOCOUTQ;
-        const count = counted(fd, request);
+      if (name === darwin.SO_NREAD) {
+        const count = counted(fd, linux.constants.FIONREAD);
         return count === null ? -1 : answer(integer(count), value, length);
       }
       if (level !== SOL_SOCKET) return fail("ENOPROTOOPT");
-      // Not every macOS tells.
+      // macOS does not tell.
       if (name === mac.constants.SO_ACCEPTCONN) return fail("ENOPROTOOPT");
       return libc.getsockopt(fd, linux.constants.SOL_SOCKET, socketOption(name), value, length);
     },
     setsockopt(...[fd, level, name, value, length]: Parameters<Libc["setsockopt"]>) {
       if (level !== SOL_SOCKET) return fail("ENOPROTOOPT");
-      if (name === darwin.SO_NOSIGPIPE) return 0;
+      if (name === darwin.SO_NOSIGPIPE) {
+        silenced.add(fd);
+        return 0;
+      }
       return libc.setsockopt(fd, linux.constants.SOL_SOCKET, socketOption(name), value, length);
     },
     ioctl(fd: number, request: number, out: ArrayBufferView) {
