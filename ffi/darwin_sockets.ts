@@ -66,7 +66,9 @@ function receiving({ abi, libc, errno, runtime }: DarwinParts): Partial<Libc> {
   ): number => {
     const set = (name: HeaderField, value: number) => putField(plain, msghdr.fields[name], value);
     const nameLength = from[1] && new DataView(from[1].buffer, from[1].byteOffset, 4);
-    putField(vector, iovec.fields.iov_base, length === 0 ? 0 : runtime.addressOf(buffer));
+    // Asking for its buffer takes a small array off the engine's heap, where a collection could move it.
+    const memory = new DataView(buffer.buffer, buffer.byteOffset, length);
+    putField(vector, iovec.fields.iov_base, length === 0 ? 0 : runtime.addressOf(memory));
     putField(vector, iovec.fields.iov_len, length);
     set("msg_iov", vectorAddress);
     set("msg_iovlen", 1);
