@@ -361,7 +361,8 @@ test(
   options,
   async () => {
     await withTempSocketPath(async (path) => {
-      await using server = await listeningSocat(`UNIX-LISTEN:${path}`, "EXEC:cat");
+      // Without fork it would end, and remove the path, after the look at whether it serves.
+      await using server = await listeningSocat(`UNIX-LISTEN:${path},fork`, "EXEC:cat");
       await assertFails(() => UnixListener.listen(path), "EADDRINUSE", "bind");
       server.kill("SIGKILL");
       await server.finished;
