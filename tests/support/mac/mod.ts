@@ -2,7 +2,6 @@
  * Makes this process one that runs on macOS, as far as the library can tell.
  */
 
-import process from "node:process";
 import { bunRuntime } from "../../../ffi/bun.ts";
 import { denoRuntime } from "../../../ffi/deno.ts";
 import { nativeOf, useNative } from "../../../ffi/native.ts";
@@ -14,8 +13,6 @@ import { linux, mac } from "./translation.ts";
 
 /** To be called before anything else has used libc. */
 export function becomeMac(): void {
-  // Debug mode looks at memory by the layouts of the system that it runs on.
-  delete process.env.AFUNIX_DEBUG;
   const runtime = { deno: denoRuntime, bun: bunRuntime, node: nodeRuntime }[runtimeName()]();
   const libc = macLibc(runtime);
   const onMac: Runtime = { ...runtime, bind: () => libc };
