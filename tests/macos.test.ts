@@ -408,8 +408,8 @@ test("macOS: what only Linux has says so", async () => {
   const [reader, writer] = Fd.pipe();
   const absent: Record<string, () => unknown> = {
     "UnixSeqpacket.pair": () => UnixSeqpacket.pair(),
-    "UnixSeqpacket.connect": () => UnixSeqpacket.connect("/tmp/x"),
-    "UnixSeqpacketListener.listen": () => UnixSeqpacketListener.listen("/tmp/x"),
+    "UnixSeqpacket.connect": () => UnixSeqpacket.connect("/tmp/none.sock"),
+    "UnixSeqpacketListener.listen": () => UnixSeqpacketListener.listen("/tmp/none.sock"),
     "an abstract name": () => UnixListener.listen(abstract("x")),
     "bytesUnsent": () => a.bytesUnsent,
     "peekOffset": () => a.peekOffset,
