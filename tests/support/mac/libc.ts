@@ -5,12 +5,14 @@
  * sends and receives by what macOS has.
  */
 
+import { kernelLayouts } from "../../../ffi/abi/linux.ts";
 import type { Runtime } from "../../../ffi/runtime.ts";
 import { putField, takeField } from "../../../ffi/struct.ts";
 import type { Libc } from "../../../ffi/symbols.ts";
 import { kqueues } from "./kqueue.ts";
 import { messages } from "./messages.ts";
 import { options } from "./options.ts";
+import { hasHungUp, isDatagram, isSocket, toLinux, toMac } from "./sockets.ts";
 import { errnoOf, fcntlCommand, fileFlags, linux, mac, messageFlags, told } from "./translation.ts";
 
 type Call = (...args: never[]) => number | bigint;
@@ -105,24 +107,27 @@ function making({ libc, fail }: Parts): Record<string, Call> {
 
 function files({ libc, fail }: Parts): Record<string, Call> {
   const { statx } = libc;
-  const status = new DataView(new ArrayBuffer(256));
+  const told = kernelLayouts.statx.fields;
+  const status = new DataView(new ArrayBuffer(kernelLayouts.statx.size));
+  const { AT_EMPTY_PATH, STATX_BASIC_STATS } = linux.linux!;
   const ask = (at: number, path: ArrayBufferView, flags: number) =>
-    statx(at, path, flags, 0x7ff, status);
+    statx(at, path, flags, STATX_BASIC_STATS, status);
   const nothing = new Uint8Array(1);
   const fill = (result: number, stat: ArrayBufferView): number => {
     if (result === -1) return -1;
     const out = new DataView(stat.buffer, stat.byteOffset, stat.byteLength);
     const { fields } = mac.layouts.stat;
-    // As `struct statx` has them.
-    putField(out, fields.st_nlink, status.getUint32(16, true) & 0xffff);
-    putField(out, fields.st_uid, status.getUint32(20, true));
-    putField(out, fields.st_gid, status.getUint32(24, true));
-    putField(out, fields.st_mode, status.getUint16(28, true));
-    putField(out, fields.st_ino, takeField(status, [32, 8]));
-    putField(out, fields.st_size, takeField(status, [40, 8]));
-    putField(out, fields["st_mtim.tv_sec"], takeField(status, [112, 8]));
-    putField(out, fields["st_mtim.tv_nsec"], status.getUint32(120, true));
-    putField(out, fields.st_dev, status.getUint32(140, true));
+    const copy = (to: keyof typeof fields, from: keyof typeof told) =>
+      putField(out, fields[to], takeField(status, told[from]));
+    copy("st_nlink", "stx_nlink");
+    copy("st_uid", "stx_uid");
+    copy("st_gid", "stx_gid");
+    copy("st_mode", "stx_mode");
+    copy("st_ino", "stx_ino");
+    copy("st_size", "stx_size");
+    copy("st_mtim.tv_sec", "stx_mtime.tv_sec");
+    copy("st_mtim.tv_nsec", "stx_mtime.tv_nsec");
+    copy("st_dev", "stx_dev_minor");
     return 0;
   };
   return {
@@ -133,32 +138,6 @@ function files({ libc, fail }: Parts): Record<string, Call> {
       isSocket(libc, fd) ? fail("EINVAL") : libc.fchmod(fd, mode),
     lchmod: (path: ArrayBufferView, mode: number) => libc.chmod(path, mode),
   };
-}
-
-const AT_EMPTY_PATH = linux.linux!.AT_EMPTY_PATH;
-
-/** An address as Linux has it. */
-export function toLinux(address: ArrayBufferView, length: number): Uint8Array {
-  const copy = new Uint8Array(length);
-  copy.set(new Uint8Array(address.buffer, address.byteOffset, length));
-  if (copy[0] !== length) throw new Error("sun_len is not the length");
-  [copy[0], copy[1]] = [copy[1]!, 0];
-  return copy;
-}
-
-/** Room for an address, and where its length stands. */
-type Told = [address: ArrayBufferView, length: ArrayBufferView];
-
-/** Makes what Linux has left an address of macOS: without a name it is 16 bytes with an empty path. */
-export function toMac(...[address, length]: Told): void {
-  const size = new DataView(length.buffer, length.byteOffset, 4);
-  const out = new Uint8Array(address.buffer, address.byteOffset, address.byteLength);
-  const got = size.getUint32(0, true);
-  const unnamed = got <= 2;
-  if (unnamed) out.fill(0, 0, 16);
-  out[0] = unnamed ? 16 : got;
-  out[1] = mac.constants.AF_UNIX;
-  size.setUint32(0, unnamed ? 16 : got, true);
 }
 
 function addresses({ libc, fail, isLinuxErrno }: Parts): Record<string, Call> {
@@ -188,19 +167,6 @@ function addresses({ libc, fail, isLinuxErrno }: Parts): Record<string, Call> {
   };
 }
 
-function isSocket(libc: Libc, fd: number): boolean {
-  const { SOL_SOCKET, SO_TYPE } = linux.constants;
-  return libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, new Int32Array(1), Uint32Array.of(4)) === 0;
-}
-
-/** Whether both directions of a connection have ended. */
-function hasHungUp(libc: Libc, fd: number): boolean {
-  const { POLLHUP } = linux.constants;
-  const entry = new DataView(new ArrayBuffer(8));
-  entry.setInt32(0, fd, true);
-  return libc.poll(entry, 1, 0) === 1 && (entry.getInt16(6, true) & POLLHUP) !== 0;
-}
-
 /** shutdown(2), which refuses to end what has ended. */
 function endings({ libc, fail, onClose }: Parts): Record<string, Call> {
   const ended = new Map<number, Set<number>>();
@@ -224,15 +190,9 @@ function losesDescriptors(): never {
 }
 
 function bytes({ libc, fail, isLinuxErrno }: Parts): Record<string, Call> {
-  const type = new Int32Array(1);
-  const four = new Uint32Array([4]);
-  const isDatagram = (fd: number) => {
-    const { SOL_SOCKET, SO_TYPE, SOCK_DGRAM } = linux.constants;
-    return libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, type, four) === 0 && type[0] === SOCK_DGRAM;
-  };
   /** A receiver without room is told by another errno. */
   const sent = (fd: number, result: number): number =>
-    result === -1 && isLinuxErrno("EAGAIN") && isDatagram(fd) ? fail("ENOBUFS") : result;
+    result === -1 && isLinuxErrno("EAGAIN") && isDatagram(libc, fd) ? fail("ENOBUFS") : result;
   return {
     send: (fd: number, data: ArrayBufferView, length: number, flags: number) =>
       sent(fd, libc.send(fd, data, length, messageFlags(flags))),

@@ -5,7 +5,8 @@
 import { lengthOf, spaceFor } from "../../../ffi/cmsg.ts";
 import type { Abi, Field } from "../../../ffi/abi/mod.ts";
 import { putField, takeField } from "../../../ffi/struct.ts";
-import { type Parts, toLinux, toMac } from "./libc.ts";
+import type { Parts } from "./libc.ts";
+import { isDatagram, toLinux, toMac } from "./sockets.ts";
 import { linux, mac, messageFlags, told } from "./translation.ts";
 
 const ROOM = 4096;
@@ -35,12 +36,6 @@ export function messages(
     set("msg_iovlen", of(given, "msg_iovlen"));
     return { header, set };
   };
-  const type = new Int32Array(1);
-  const isDatagram = (fd: number) => {
-    const { SOL_SOCKET, SO_TYPE, SOCK_DGRAM } = linux.constants;
-    libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, type, Uint32Array.of(4));
-    return type[0] === SOCK_DGRAM;
-  };
   const viewOf = (header: ArrayBufferView) =>
     new DataView(header.buffer, header.byteOffset, mac.layouts.msghdr.size);
 
@@ -69,7 +64,7 @@ export function messages(
       }
       const result = libc.sendmsg(fd, header.view, messageFlags(flags));
       if (result !== -1 || !isLinuxErrno("EAGAIN")) return result;
-      if (isDatagram(fd)) return fail("ENOBUFS");
+      if (isDatagram(libc, fd)) return fail("ENOBUFS");
       // Descriptors are measured by the room that is left.
       return controlLength > 0 ? fail("EMSGSIZE") : result;
     },
