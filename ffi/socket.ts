@@ -6,6 +6,7 @@
 import { again, negatedErrno } from "./call.ts";
 import { darwinPeerCredentials, darwinPeerUser } from "./darwin_credentials.ts";
 import { MessageBlock } from "./message_block.ts";
+import { NAME_ROOM } from "./msghdr.ts";
 import { native } from "./native.ts";
 import { putField, takeField } from "./struct.ts";
 
@@ -152,6 +153,11 @@ export interface ReceivedFrom {
   readonly name: Uint8Array;
   /** What the kernel reported; 0 for a sender without an address. */
   nameLength: number;
+}
+
+/** Room for any sender's address. */
+export function roomForSender(): ReceivedFrom {
+  return { name: new Uint8Array(new ArrayBuffer(NAME_ROOM)), nameLength: 0 };
 }
 
 /** Receives, with the sender's address. */

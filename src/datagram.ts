@@ -198,7 +198,8 @@ export class UnixDatagram extends MessageSocket {
    *
    * @throws {UnixSocketError} ENOENT, ECONNREFUSED: nobody receives there. EACCES. EMSGSIZE.
    * EPROTOTYPE: a socket of another type. EPERM: the receiver is connected to somebody else. EPIPE:
-   * it has ended its reading. EAGAIN with `dontWait`. EBADF: closed, also while this waited.
+   * it has ended its reading. EAGAIN with `dontWait`. EBADF: closed, also while this waited. EISCONN: on
+   * macOS, while connected.
    */
   async sendTo(data: Pieces, to: AddressLike, options?: SendOptions): Promise<void> {
     const view = gatheredMessage(data);

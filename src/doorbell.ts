@@ -42,7 +42,7 @@ export class Doorbell implements Disposable {
   /**
    * A new one, silent.
    *
-   * @throws {UnixSocketError} EMFILE, ENFILE, ENOMEM
+   * @throws {UnixSocketError} EMFILE, ENFILE, ENOMEM, ENOTSUP: macOS
    */
   static create(): Doorbell {
     return new Doorbell(Fd.eventfd());

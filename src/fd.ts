@@ -91,7 +91,7 @@ export class Fd implements Disposable {
    *
    * @param name what `/proc` shows, at most 249 bytes of UTF-8
    * @param options `sealable` allows {@linkcode addSeals}
-   * @throws {UnixSocketError} EINVAL: the name is too long. EMFILE, ENFILE, ENOMEM
+   * @throws {UnixSocketError} EINVAL: the name is too long. EMFILE, ENFILE, ENOMEM. ENOTSUP: macOS
    */
   static memfd(name: string, options?: { sealable?: boolean | undefined }): Fd {
     if (typeof name !== "string" || name.includes("\0")) {
@@ -110,7 +110,7 @@ export class Fd implements Disposable {
    *
    * @param initial from 0 to 2³² − 1
    * @param options `semaphore`: reading gets 1 and takes 1 away
-   * @throws {UnixSocketError} EMFILE, ENFILE, ENOMEM
+   * @throws {UnixSocketError} EMFILE, ENFILE, ENOMEM, ENOTSUP: macOS
    */
   static eventfd(
     // deno-lint-ignore default-param-last -- what follows is a bag of options
@@ -394,7 +394,7 @@ export class Fd implements Disposable {
    * that finds them can map it without fear.
    *
    * @throws {UnixSocketError} EBADF; EPERM: sealed against it, not made with `sealable`, or not open for
-   * writing; EINVAL: no memfd; EBUSY: it is mapped for writing
+   * writing; EINVAL: no memfd; EBUSY: it is mapped for writing; ENOTSUP: macOS
    */
   addSeals(seals: Seals): void {
     checkOptions(seals);
@@ -406,7 +406,7 @@ export class Fd implements Disposable {
   /**
    * Which changes are forbidden (fcntl(2) F_GET_SEALS).
    *
-   * @throws {UnixSocketError} EBADF, EINVAL: no file in memory
+   * @throws {UnixSocketError} EBADF, EINVAL: no file in memory, ENOTSUP: macOS
    */
   get seals(): Required<Seals> {
     const bits = this.#call("read the seals", "fcntl", (fd) => file.getSeals(fd));

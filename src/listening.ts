@@ -37,8 +37,9 @@ import {
 export interface PathOptions {
   /**
    * The permissions of the socket's file, from 0 to 0o777 and not reduced by the umask; connecting
-   * and sending need write permission. At no moment is the file more accessible. Without it, 0o777
-   * less the umask. Not for abstract names, which have no permissions.
+   * and sending need write permission. At no moment is the file more accessible; on macOS it is set
+   * right after bind(2), which for a datagram socket leaves a moment. Without it, 0o777 less the umask.
+   * Not for abstract names, which have no permissions.
    */
   mode?: number | undefined;
   /**

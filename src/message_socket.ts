@@ -76,7 +76,8 @@ export abstract class MessageSocket extends Socket {
    *
    * @throws {UnixSocketError} EMSGSIZE: larger than the send buffer allows. ECONNREFUSED: the peer
    * is gone; a datagram socket is then no longer connected. ENOTCONN. EPIPE. ECONNRESET. EAGAIN with
-   * `dontWait`. EBADF: closed, also while this waited.
+   * `dontWait`. EBADF: closed, also while this waited. ENOBUFS: on macOS instead of a wait for the peer's
+   * queue, of whose room no event tells.
    */
   send(data: Pieces, options?: SendOptions): Promise<void> {
     // Not async, which would allocate a frame and one more promise.
@@ -115,7 +116,7 @@ export abstract class MessageSocket extends Socket {
    * @throws {UnixSocketError} as `send` does, and: EBADF: a descriptor that is not open; nothing was
    * sent. EPERM: ids that this process may not claim, or a receiver that takes no descriptors. ESRCH:
    * no such process. EINVAL: a descriptor that cannot be sent, of io_uring. ETOOMANYREFS: too many are
-   * under way, unread. EMFILE: no duplicate could be made.
+   * under way, unread. EMFILE: no duplicate could be made. ENOTSUP: credentials on macOS.
    */
   async sendMessage(data: Pieces, options?: SendMessageOptions): Promise<number> {
     const view = gatheredMessage(data);

@@ -39,7 +39,7 @@ class ReceivingInto implements Work<ReceivedInto> {
     if (view.byteLength < expected) throw changed("receive");
     const { fd } = this.descriptor!;
     const { MSG_TRUNC, MSG_DONTWAIT } = native().abi.constants;
-    from ??= { name: new Uint8Array(new ArrayBuffer(256)), nameLength: 0 };
+    from ??= sockets.roomForSender();
     const length = sockets.recvfrom(fd, view, expected, MSG_TRUNC | MSG_DONTWAIT, from);
     if (length === wouldBlock() && sockets.hasReadEnded(fd)) throw ended("recvfrom");
     return length;

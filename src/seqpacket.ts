@@ -82,7 +82,8 @@ export class UnixSeqpacket extends MessageSocket {
   /**
    * Connects to a listener (connect(2)); waits, tries again and fails as `UnixStream.connect` does.
    *
-   * @throws {UnixSocketError} ENOENT, ECONNREFUSED, EACCES, EPROTOTYPE, EINVAL, ENAMETOOLONG, EMFILE
+   * @throws {UnixSocketError} ENOENT, ECONNREFUSED, EACCES, EPROTOTYPE, EINVAL, ENAMETOOLONG, EMFILE,
+   * ENOTSUP: macOS
    */
   static async connect(address: AddressLike, options?: ConnectOptions): Promise<UnixSeqpacket> {
     const signal = checkSignal(options);
@@ -104,7 +105,7 @@ export class UnixSeqpacket extends MessageSocket {
   /**
    * Two sockets that are connected to each other, both unnamed (socketpair(2)).
    *
-   * @throws {UnixSocketError} EMFILE, ENFILE; nothing is left open then
+   * @throws {UnixSocketError} EMFILE, ENFILE; nothing is left open then. ENOTSUP: macOS
    */
   static pair(): [UnixSeqpacket, UnixSeqpacket] {
     const ends: [number, number] = [-1, -1];

@@ -123,7 +123,7 @@ export class SharedMemory implements Disposable {
    * @param bytes from 1 to 2³¹
    * @throws {RangeError} for any other size
    * @throws {UnixSocketError} ENOMEM: there is not so much memory, or no room for it among the
-   * addresses. EINVAL: the name is too long. EMFILE, ENFILE
+   * addresses. EINVAL: the name is too long. EMFILE, ENFILE. ENOTSUP: macOS
    */
   static create(bytes: number, options?: CreateMemoryOptions): SharedMemory {
     checkInteger(bytes, "a size in bytes", 1, MOST_BYTES);

@@ -195,8 +195,8 @@ export abstract class Socket implements Disposable {
   }
 
   /**
-   * Who the peer is, as of connecting, listening or pairing (SO_PEERCRED, Linux); see the function
-   * of this name.
+   * Who the peer is, as of connecting, listening or pairing (SO_PEERCRED; LOCAL_PEERCRED on macOS);
+   * see the function of this name.
    *
    * @returns null where the kernel knows no peer
    * @throws {UnixSocketError} EBADF once closed
@@ -206,7 +206,7 @@ export abstract class Socket implements Disposable {
   }
 
   /**
-   * The peer's supplementary groups (SO_PEERGROUPS, Linux 4.13).
+   * The peer's supplementary groups (SO_PEERGROUPS, Linux 4.13; LOCAL_PEERCRED on macOS).
    *
    * @returns null where the kernel knows no peer
    * @throws {UnixSocketError} EBADF once closed, ENOPROTOOPT: the kernel cannot
@@ -220,7 +220,7 @@ export abstract class Socket implements Disposable {
    *
    * @returns null where the kernel knows no peer
    * @throws {UnixSocketError} EBADF once closed, EMFILE, ENOPROTOOPT: the kernel cannot, EINVAL or
-   * ESRCH: the peer is gone (before Linux 6.16)
+   * ESRCH: the peer is gone (before Linux 6.16), ENOTSUP: macOS
    */
   peerPidfd(): Fd | null {
     return peerPidfd(this);
@@ -230,7 +230,8 @@ export abstract class Socket implements Disposable {
    * The peer's security context (SO_PEERSEC).
    *
    * @returns null where the kernel knows no peer
-   * @throws {UnixSocketError} EBADF once closed, ENOPROTOOPT: the kernel runs no such module
+   * @throws {UnixSocketError} EBADF once closed, ENOPROTOOPT: the kernel runs no such module,
+   * ENOTSUP: macOS
    */
   peerSecurityContext(): string | null {
     return peerSecurityContext(this);

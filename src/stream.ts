@@ -119,9 +119,9 @@ export class UnixStream extends Socket {
    * @param address where to; a path of any length on Linux
    * @param options `signal` gives up and leaves nothing open; `from` binds first
    * @throws {UnixSocketError} ENOENT: no such path. ECONNREFUSED: nobody listens there, or it is no
-   * socket. EACCES: no write permission. EPROTOTYPE: a socket of another type. EINVAL: an empty
-   * path, one with a NUL, or the unnamed address. ENAMETOOLONG, ENOTDIR, ELOOP, EMFILE.
-   * EADDRINUSE: `from` is taken.
+   * socket; on macOS a full backlog, too. EACCES: no write permission. EPROTOTYPE: a socket of another
+   * type. EINVAL: an empty path, one with a NUL, or the unnamed address. ENAMETOOLONG, ENOTDIR, ELOOP,
+   * EMFILE. EADDRINUSE: `from` is taken.
    * @throws {TypeError} for what is no address
    */
   static async connect(address: AddressLike, options?: ConnectOptions): Promise<UnixStream> {
