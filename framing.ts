@@ -18,14 +18,14 @@
  * @module
  */
 
-export type { ByteSource } from "./src/byte_reader.ts";
+export type { ByteSource } from "./src/util/byte_reader.ts";
 export {
   type FramedStream,
   Framing,
   FramingError,
   type FramingProblem,
   type LengthLimit,
-} from "./src/framing.ts";
+} from "./src/framing/framing.ts";
 export {
   JsonChannel,
   jsonLines,
@@ -33,7 +33,7 @@ export {
   type LineLimit,
   linesOf,
   type LinesOptions,
-} from "./src/framing_lines.ts";
+} from "./src/framing/lines.ts";
 export {
   ContentLengthFraming,
   type ContentLengthOptions,
@@ -41,8 +41,13 @@ export {
   type HeadedSendOptions,
   LengthPrefixed,
   type LengthPrefixedOptions,
-} from "./src/framing_lengths.ts";
-export { type RpcCall, RpcConnection, type RpcHandler, type RpcOptions } from "./src/rpc.ts";
-export { RpcCode, RpcError, type RpcId, type RpcParams } from "./src/rpc_messages.ts";
-export type { Bytes } from "./src/transfer.ts";
-export type { AsyncOptions } from "./src/validate.ts";
+} from "./src/framing/lengths.ts";
+export {
+  type RpcCall,
+  RpcConnection,
+  type RpcHandler,
+  type RpcOptions,
+} from "./src/framing/rpc.ts";
+export { RpcCode, RpcError, type RpcId, type RpcParams } from "./src/framing/rpc_messages.ts";
+export type { Bytes } from "./src/io/byte_transfer.ts";
+export type { AsyncOptions } from "./src/util/validate.ts";

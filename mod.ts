@@ -24,16 +24,21 @@ export {
   sameAddress,
   type UnnamedAddress,
 } from "./src/address.ts";
-export type { Ancillary, AncillaryOptions } from "./src/ancillary.ts";
-export type { AllowedPeers, AuthorizePeer } from "./src/authorize.ts";
-export { type BatchOptions, type BatchResult, ReceiveBatch, SendBatch } from "./src/batch.ts";
+export type { Ancillary, AncillaryOptions } from "./src/message/ancillary.ts";
+export type { AllowedPeers, AuthorizePeer } from "./src/socket/authorize.ts";
+export {
+  type BatchOptions,
+  type BatchResult,
+  ReceiveBatch,
+  SendBatch,
+} from "./src/message/batch.ts";
 export {
   type Credentials,
   peerCredentials,
   peerGroups,
   peerPidfd,
   peerSecurityContext,
-} from "./src/credentials.ts";
+} from "./src/socket/credentials.ts";
 export {
   type BindOptions,
   type SendMessageToOptions,
@@ -41,19 +46,19 @@ export {
   type ToOption,
   UnixDatagram,
 } from "./src/datagram.ts";
-export type { ReceivedInto } from "./src/receiving_into.ts";
+export type { ReceivedInto } from "./src/message/receive_into.ts";
 export { UnixSocketError, type UnixSocketErrorInit } from "./src/errors.ts";
-export { Fd, type OpenMode } from "./src/fd.ts";
-export type { FdLike } from "./src/fd_like.ts";
-export type { FdKind, FdStatus, Seals } from "./src/fd_status.ts";
-export { type BusyPollOptions, type Configuration, configure } from "./src/busy_poll.ts";
+export { Fd, type OpenMode } from "./src/fd/fd.ts";
+export type { FdLike } from "./src/fd/fd_like.ts";
+export type { FdKind, FdStatus, Seals } from "./src/fd/status.ts";
+export { type BusyPollOptions, type Configuration, configure } from "./src/io/busy_poll.ts";
 export { UnixListener } from "./src/listener.ts";
 export {
   type AdoptListenerOptions,
   Listener,
   type ListenOptions,
   type PathOptions,
-} from "./src/listening.ts";
+} from "./src/socket/listen.ts";
 export {
   MessageSocket,
   type ReceiveMessageOptions,
@@ -64,13 +69,13 @@ export {
   type SendMessageSyncOptions,
   type SendOptions,
   type SizeOption,
-} from "./src/message_socket.ts";
-export type { ReceiveMessageRoom } from "./src/message_work.ts";
-export type { Message } from "./src/messages.ts";
-export type { Pieces } from "./src/gather.ts";
-export { ReceivedMessage } from "./src/received_message.ts";
+} from "./src/message/message_socket.ts";
+export type { ReceiveMessageRoom } from "./src/message/message_operations.ts";
+export type { Message } from "./src/message/message.ts";
+export type { Pieces } from "./src/io/pieces.ts";
+export { ReceivedMessage } from "./src/message/received_message.ts";
 export { UnixSeqpacket, UnixSeqpacketListener } from "./src/seqpacket.ts";
-export { type ShutdownHow, Socket } from "./src/socket.ts";
+export { type ShutdownHow, Socket } from "./src/socket/socket.ts";
 export {
   type ConnectOptions,
   type ConnectSyncOptions,
@@ -79,5 +84,5 @@ export {
   type StreamMessageSyncOptions,
   UnixStream,
 } from "./src/stream.ts";
-export type { Bytes } from "./src/transfer.ts";
-export type { AsyncOptions, SyncOptions } from "./src/validate.ts";
+export type { Bytes } from "./src/io/byte_transfer.ts";
+export type { AsyncOptions, SyncOptions } from "./src/util/validate.ts";

@@ -21,8 +21,8 @@
  */
 
 import type { Socket } from "node:net";
-import type { Fd } from "./src/fd.ts";
-import { fdOfSocket, fromSocket, intoSocket } from "./src/node_socket.ts";
+import type { Fd } from "./src/fd/fd.ts";
+import { fdOfSocket, fromSocket, intoSocket } from "./src/node/net_socket.ts";
 import type { UnixStream } from "./src/stream.ts";
 
 /**

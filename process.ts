@@ -20,13 +20,13 @@
  * @module
  */
 
-export { spawnScript, spawnWithSocket } from "./src/spawn.ts";
+export { spawnScript, spawnWithSocket } from "./src/process/spawn.ts";
 export {
   inheritedFds,
   type InheritedOptions,
   inheritedSocket,
   type InheritedSocketOptions,
-} from "./src/spawn_inherited.ts";
-export type { SocketType, SocketTypes, SpawnOptions, StdioMode } from "./src/spawn_options.ts";
-export { type ExitStatus, SpawnedProcess } from "./src/spawn_process.ts";
-export type { RuntimeOptions } from "./src/spawn_runtime.ts";
+} from "./src/process/inherited.ts";
+export type { SocketType, SocketTypes, SpawnOptions, StdioMode } from "./src/process/options.ts";
+export { type ExitStatus, SpawnedProcess } from "./src/process/child_process.ts";
+export type { RuntimeOptions } from "./src/process/runtime_command.ts";

@@ -18,15 +18,15 @@
  * @module
  */
 
-export { Doorbell } from "./src/doorbell.ts";
+export { Doorbell } from "./src/shm/doorbell.ts";
 export { UnixSocketError, type UnixSocketErrorInit } from "./src/errors.ts";
-export { Fd, type OpenMode } from "./src/fd.ts";
-export type { FdLike } from "./src/fd_like.ts";
-export type { FdKind, FdStatus, Seals } from "./src/fd_status.ts";
+export { Fd, type OpenMode } from "./src/fd/fd.ts";
+export type { FdLike } from "./src/fd/fd_like.ts";
+export type { FdKind, FdStatus, Seals } from "./src/fd/status.ts";
 export {
   type CreateMemoryOptions,
   type MapMemoryOptions,
   SharedMemory,
-} from "./src/shared_memory.ts";
-export type { Bytes } from "./src/transfer.ts";
-export type { AsyncOptions, SyncOptions } from "./src/validate.ts";
+} from "./src/shm/shared_memory.ts";
+export type { Bytes } from "./src/io/byte_transfer.ts";
+export type { AsyncOptions, SyncOptions } from "./src/util/validate.ts";

@@ -25,7 +25,7 @@ export {
   PassedFd,
   type PassedFdFamily,
   type PassedFdKind,
-} from "./src/systemd_listen.ts";
+} from "./src/systemd/listen_fds.ts";
 export {
   type BarrierOptions,
   type BarrierSyncOptions,
@@ -36,8 +36,8 @@ export {
   type NotifyOptions,
   notifySync,
   type NotifySyncOptions,
-} from "./src/systemd_notify.ts";
-export type { NotifyState } from "./src/systemd_state.ts";
+} from "./src/systemd/notify.ts";
+export type { NotifyState } from "./src/systemd/state.ts";
 export {
   removeStoredFds,
   removeStoredFdsSync,
@@ -46,11 +46,11 @@ export {
   storeFdsSync,
   type StoreFdsSyncOptions,
   type StoreOptions,
-} from "./src/systemd_store.ts";
+} from "./src/systemd/fd_store.ts";
 export {
   startWatchdog,
   Watchdog,
   watchdogInterval,
   type WatchdogOptions,
-} from "./src/systemd_watchdog.ts";
-export type { EnvironmentOptions } from "./src/systemd_environment.ts";
+} from "./src/systemd/watchdog.ts";
+export type { EnvironmentOptions } from "./src/systemd/environment.ts";

@@ -4,16 +4,16 @@
  */
 
 import type { OptionSpec } from "./arguments.ts";
-import { runConnect } from "./connect.ts";
-import { runEcho } from "./echo.ts";
-import { runListen } from "./listen.ts";
-import { runLs } from "./ls.ts";
-import { runPass } from "./pass.ts";
-import { runReceive } from "./receive.ts";
-import { runSend } from "./send.ts";
+import { runConnect } from "./commands/connect.ts";
+import { runEcho } from "./commands/echo.ts";
+import { runListen } from "./commands/listen.ts";
+import { runLs } from "./commands/ls.ts";
+import { runPass } from "./commands/pass.ts";
+import { runReceive } from "./commands/receive.ts";
+import { runSend } from "./commands/send.ts";
 import type { Session } from "./session.ts";
-import { runTake } from "./take.ts";
-import { runWho } from "./who.ts";
+import { runTake } from "./commands/take.ts";
+import { runWho } from "./commands/who.ts";
 
 /** A command. */
 export interface Command {

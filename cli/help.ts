@@ -5,7 +5,7 @@
 
 import { COMMON, type OptionSpec } from "./arguments.ts";
 import { type Command, COMMANDS } from "./commands.ts";
-import { columns } from "./table.ts";
+import { columns } from "./terminal/table.ts";
 
 const ADDRESSES =
   "ADDRESS is a path, a file: URL, or @name for an abstract name (\\xNN is a byte, \\\\ a backslash).\n" +

@@ -12,7 +12,7 @@ import { EXIT, lineOf, recordOf, UsageError } from "./failures.ts";
 import { helpFor, overview } from "./help.ts";
 import { Session } from "./session.ts";
 import { VERSION } from "./version.ts";
-import { BrokenPipe, errWritten, watchStreams, writeErr, writeOut } from "./writing.ts";
+import { BrokenPipe, errWritten, watchStreams, writeErr, writeOut } from "./terminal/writing.ts";
 
 /**
  * Runs the command line, and ends the process.

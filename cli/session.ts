@@ -5,11 +5,11 @@
 
 import { constants } from "node:os";
 import process from "node:process";
-import { Fd } from "../src/fd.ts";
+import { Fd } from "../src/fd/fd.ts";
 import type { Arguments } from "./arguments.ts";
 import { EXIT, Failure } from "./failures.ts";
-import { Output } from "./output.ts";
-import { BrokenPipe, errWritten } from "./writing.ts";
+import { Output } from "./terminal/output.ts";
+import { BrokenPipe, errWritten } from "./terminal/writing.ts";
 
 const SIGNALS = [
   ["SIGINT", EXIT.interrupted],

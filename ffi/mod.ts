@@ -5,23 +5,29 @@
 
 export { native } from "./native.ts";
 export { UnixSocketError, type UnixSocketErrorInit } from "./errors.ts";
-export { checked, failure, type FailureContext, linuxConstants, refusal } from "./call.ts";
-export { errnoName, errnoNumber } from "./errno.ts";
-export type { Watcher } from "./runtime.ts";
-export { clearTimeout, now, queueMicrotask, setImmediate, setTimeout } from "./timers.ts";
-export { runtimeName } from "./runtime_name.ts";
-export { failAtEnd, onEnding, onExit, onIdle } from "./exit.ts";
-export type { Debugging } from "./debug.ts";
-export { currentPlace } from "./debug_errors.ts";
-export { createPoller } from "./new_poller.ts";
+export {
+  checked,
+  failure,
+  type FailureContext,
+  linuxConstants,
+  refusal,
+} from "./libc/errno_gate.ts";
+export { errnoName, errnoNumber } from "./libc/errno_names.ts";
+export type { Watcher } from "./runtime/runtime.ts";
+export { clearTimeout, now, queueMicrotask, setImmediate, setTimeout } from "./runtime/timers.ts";
+export { runtimeName } from "./runtime/runtime_name.ts";
+export { failAtEnd, onEnding, onExit, onIdle } from "./runtime/exit.ts";
+export type { Debugging } from "./debug/mod.ts";
+export { currentPlace } from "./debug/errors.ts";
+export { createPoller } from "./create_poller.ts";
 export { FOR_READING, FOR_WRITING, type Poller } from "./poller.ts";
-export { Mapping } from "./mapping.ts";
-export { MessageBlock } from "./message_block.ts";
-export { darwinPeerUser } from "./darwin_credentials.ts";
-export { environmentVariable } from "./environment.ts";
-export { inspectNodeSocket, openNodeSocket } from "./node_socket.ts";
-export { type BoundInode, boundInodes } from "./sock_diag.ts";
-export * as cmsg from "./cmsg.ts";
-export * as file from "./file.ts";
-export * as sockets from "./socket.ts";
-export * as sockaddr from "./sockaddr.ts";
+export { Mapping } from "./libc/mapping.ts";
+export { MessageBlock } from "./structs/message_block.ts";
+export { darwinPeerUser } from "./darwin/credentials.ts";
+export { environmentVariable } from "./runtime/environment.ts";
+export { inspectNodeSocket, openNodeSocket } from "./runtime/net_socket.ts";
+export { type BoundInode, boundInodes } from "./linux/sock_diag.ts";
+export * as cmsg from "./structs/cmsg.ts";
+export * as file from "./libc/file.ts";
+export * as sockets from "./libc/socket.ts";
+export * as sockaddr from "./structs/sockaddr.ts";

@@ -4,16 +4,16 @@
  */
 
 import { type Abi, abiFor } from "./abi/mod.ts";
-import { bunRuntime } from "./bun.ts";
-import { type Debugging, debuggingIfAsked } from "./debug.ts";
-import { darwinLibc } from "./darwin_libc.ts";
-import { denoRuntime } from "./deno.ts";
+import { bunRuntime } from "./runtime/bun.ts";
+import { type Debugging, debuggingIfAsked } from "./debug/mod.ts";
+import { darwinLibc } from "./darwin/libc.ts";
+import { denoRuntime } from "./runtime/deno.ts";
 import { UnixSocketError } from "./errors.ts";
-import { nodeRuntime } from "./node.ts";
-import type { Runtime } from "./runtime.ts";
-import { runtimeName } from "./runtime_name.ts";
-import { statxBy } from "./statx.ts";
-import type { Libc } from "./symbols.ts";
+import { nodeRuntime } from "./runtime/node.ts";
+import type { Runtime } from "./runtime/runtime.ts";
+import { runtimeName } from "./runtime/runtime_name.ts";
+import { statxBy } from "./libc/statx_fallback.ts";
+import type { Libc } from "./libc/symbols.ts";
 
 /** What everything on this floor works with. */
 export interface Native {
@@ -37,7 +37,7 @@ let loaded: Native | undefined;
 /**
  * The bound C library of this thread.
  *
- * On macOS, which is an experiment, it has the functions of Linux as well: see ffi/darwin_libc.ts.
+ * On macOS, which is an experiment, it has the functions of Linux as well: see ffi/darwin/libc.ts.
  *
  * @throws {UnixSocketError} ENOTSUP on a system or architecture without support, on a runtime
  * without FFI, and where no C library opens.

@@ -4,7 +4,7 @@
  */
 
 import { native, refusal, sockaddr } from "../ffi/mod.ts";
-import { asBytes, isUint8Array } from "./validate.ts";
+import { asBytes, isUint8Array } from "./util/validate.ts";
 
 /** A name in the file system. */
 export interface PathnameAddress {

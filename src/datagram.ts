@@ -5,14 +5,14 @@
 
 import { checked, errnoNumber, native, sockets } from "../ffi/mod.ts";
 import { type Address, type AddressLike, formatAddress, parseAddress, quote } from "./address.ts";
-import { Outgoing } from "./ancillary.ts";
-import { messagesOver } from "./byte_streams.ts";
-import { Descriptor } from "./descriptor.ts";
-import { type AddressedWork, Destinations, sendBlocking } from "./destinations.ts";
-import type { Fd } from "./fd.ts";
-import { gatheredMessage, type Pieces } from "./gather.ts";
-import { type Work, wouldBlock } from "./lane.ts";
-import { type Bound, createBound, type PathOptions } from "./listening.ts";
+import { Outgoing } from "./message/ancillary.ts";
+import { messagesOver } from "./io/web_streams.ts";
+import { Descriptor } from "./io/descriptor.ts";
+import { type AddressedWork, Destinations, sendBlocking } from "./message/send_queue.ts";
+import type { Fd } from "./fd/fd.ts";
+import { gatheredMessage, type Pieces } from "./io/pieces.ts";
+import { type Work, wouldBlock } from "./io/operation_queue.ts";
+import { type Bound, createBound, type PathOptions } from "./socket/listen.ts";
 import {
   MessageSocket,
   type ReceiveMessageOptions,
@@ -22,22 +22,22 @@ import {
   type SendMessageOptions,
   type SendMessageSyncOptions,
   type SendOptions,
-} from "./message_socket.ts";
-import { resized, sendWhole } from "./message_work.ts";
-import type { Message } from "./messages.ts";
-import { spendOrTurn } from "./reactor.ts";
-import { ended, type ReceivedInto, receivingInto } from "./receiving_into.ts";
-import type { ReceivedMessage } from "./received_message.ts";
-import { withPeerSockaddr } from "./sockaddr_scope.ts";
-import { adoptSocket, createSocket } from "./socket.ts";
-import type { Bytes } from "./transfer.ts";
+} from "./message/message_socket.ts";
+import { resized, sendWhole } from "./message/message_operations.ts";
+import type { Message } from "./message/message.ts";
+import { spendOrTurn } from "./io/reactor.ts";
+import { ended, type ReceivedInto, receivingInto } from "./message/receive_into.ts";
+import type { ReceivedMessage } from "./message/received_message.ts";
+import { withPeerSockaddr } from "./socket/long_path.ts";
+import { adoptSocket, createSocket } from "./socket/socket.ts";
+import type { Bytes } from "./io/byte_transfer.ts";
 import {
   asBytes,
   type AsyncOptions,
   checkDeadline,
   checkSignal,
   type SyncOptions,
-} from "./validate.ts";
+} from "./util/validate.ts";
 
 /** Options of {@linkcode UnixDatagram.bind}. */
 export type BindOptions = PathOptions;

@@ -5,7 +5,7 @@
 
 import { native } from "../ffi/mod.ts";
 import type { AddressLike } from "./address.ts";
-import type { Fd } from "./fd.ts";
+import type { Fd } from "./fd/fd.ts";
 import {
   type AdoptListenerOptions,
   adoptListening,
@@ -13,7 +13,7 @@ import {
   createListening,
   Listener,
   type ListenOptions,
-} from "./listening.ts";
+} from "./socket/listen.ts";
 import { acceptedStream, type UnixStream } from "./stream.ts";
 
 /**

@@ -5,10 +5,10 @@
 
 import { checked, linuxConstants, sockets } from "../ffi/mod.ts";
 import type { Address, AddressLike } from "./address.ts";
-import { messagesOver, writableOver } from "./byte_streams.ts";
-import { connectAsync, connectBlocking, type Connected } from "./connecting.ts";
-import { Descriptor } from "./descriptor.ts";
-import type { Fd } from "./fd.ts";
+import { messagesOver, writableOver } from "./io/web_streams.ts";
+import { connectAsync, connectBlocking, type Connected } from "./socket/connect.ts";
+import { Descriptor } from "./io/descriptor.ts";
+import type { Fd } from "./fd/fd.ts";
 import {
   type AdoptListenerOptions,
   adoptListening,
@@ -16,20 +16,20 @@ import {
   createListening,
   Listener,
   type ListenOptions,
-} from "./listening.ts";
+} from "./socket/listen.ts";
 import {
   MessageSocket,
   type ReceiveMessageOptions,
   type ReceiveMessageSyncOptions,
   type ReceiveOptions,
   type ReceiveSyncOptions,
-} from "./message_socket.ts";
-import type { Message } from "./messages.ts";
-import type { ReceivedMessage } from "./received_message.ts";
-import { adoptSocket } from "./socket.ts";
+} from "./message/message_socket.ts";
+import type { Message } from "./message/message.ts";
+import type { ReceivedMessage } from "./message/received_message.ts";
+import { adoptSocket } from "./socket/socket.ts";
 import type { ConnectOptions, ConnectSyncOptions } from "./stream.ts";
-import type { Bytes } from "./transfer.ts";
-import { checkDeadline, checkSignal } from "./validate.ts";
+import type { Bytes } from "./io/byte_transfer.ts";
+import { checkDeadline, checkSignal } from "./util/validate.ts";
 
 const SEQPACKETS = "sockets of the type SOCK_SEQPACKET";
 

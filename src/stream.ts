@@ -5,25 +5,29 @@
 
 import { checked, errnoNumber, native, sockets } from "../ffi/mod.ts";
 import type { Address, AddressLike } from "./address.ts";
-import { type AncillaryOptions, Outgoing } from "./ancillary.ts";
-import { ChunkReader, readableOver, writableOver } from "./byte_streams.ts";
-import type { ByteCalls } from "./byte_work.ts";
-import { connectAsync, connectBlocking, type Connected } from "./connecting.ts";
-import { Descriptor } from "./descriptor.ts";
-import type { Fd } from "./fd.ts";
-import { gathered, type Pieces } from "./gather.ts";
-import type { ReceiveMessageOptions, ReceiveMessageSyncOptions } from "./message_socket.ts";
-import { type ReceiveMessageRoom, streamReceiving, streamSending } from "./message_work.ts";
-import type { ReceivedMessage } from "./received_message.ts";
-import { adoptSocket, Socket } from "./socket.ts";
-import { type Bytes, Transfers } from "./transfer.ts";
+import { type AncillaryOptions, Outgoing } from "./message/ancillary.ts";
+import { ChunkReader, readableOver, writableOver } from "./io/web_streams.ts";
+import type { ByteCalls } from "./io/byte_operations.ts";
+import { connectAsync, connectBlocking, type Connected } from "./socket/connect.ts";
+import { Descriptor } from "./io/descriptor.ts";
+import type { Fd } from "./fd/fd.ts";
+import { gathered, type Pieces } from "./io/pieces.ts";
+import type { ReceiveMessageOptions, ReceiveMessageSyncOptions } from "./message/message_socket.ts";
+import {
+  type ReceiveMessageRoom,
+  streamReceiving,
+  streamSending,
+} from "./message/message_operations.ts";
+import type { ReceivedMessage } from "./message/received_message.ts";
+import { adoptSocket, Socket } from "./socket/socket.ts";
+import { type Bytes, Transfers } from "./io/byte_transfer.ts";
 import {
   type AsyncOptions,
   checkDeadline,
   checkInteger,
   checkSignal,
   type SyncOptions,
-} from "./validate.ts";
+} from "./util/validate.ts";
 
 /** Where a connection comes from. */
 export interface FromOption {

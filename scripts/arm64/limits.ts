@@ -31,7 +31,7 @@ export const limits: readonly Limit[] = [
   {
     reason: "QEMU does not know SO_TIMESTAMPNS",
     tests: {
-      options: [
+      "socket/options": [
         "J202 SO_TIMESTAMPNS gives messages the time of their sending, and streams none",
         "J202 UnixDatagram receives as ever on a socket that has SO_TIMESTAMPNS",
       ],
@@ -41,7 +41,7 @@ export const limits: readonly Limit[] = [
     reason: "QEMU does not know SO_PASSPIDFD and SO_PASSRIGHTS",
     symptom:
       /Cannot set the passing of (pidfds|descriptors): ENOPROTOOPT|Error: option 76 1: error 92/,
-    tests: { security_messages: ["another user cannot send a descriptor to an HTTP service"] },
+    tests: { "security/messages": ["another user cannot send a descriptor to an HTTP service"] },
   },
   {
     reason: "QEMU does not know SO_PEEK_OFF",
@@ -54,8 +54,8 @@ export const limits: readonly Limit[] = [
   {
     reason: MORE_ROOM,
     tests: {
-      ancillary_batch: ["UnixSeqpacket: a batch without maxFds lets no descriptor in"],
-      ancillary_limits: [
+      "message/ancillary_batch": ["UnixSeqpacket: a batch without maxFds lets no descriptor in"],
+      "message/ancillary_limits": [
         ...KINDS.map((kind) =>
           `G137 ${kind}: room of CMSG_SPACE for n descriptors takes n, and CMSG_LEN for one takes one`
         ),
@@ -65,10 +65,10 @@ export const limits: readonly Limit[] = [
           `G140 UnixSeqpacket ${name}() closes the descriptors that come with what it gets`
         ),
       ],
-      descriptor_storms: [
+      "io/descriptor_storms": [
         "G140 a storm of descriptors through a seqpacket pair whose receiver takes half of the messages without them leaves none open",
       ],
-      messages_descriptors: [
+      "message/message_descriptors": [
         ...["receive()", "receive() of size 0", "receiveSync()", "peek()", "receiveMany()"],
         ...["receiveManySync()", "iteration", "readable"],
       ].flatMap((how) =>
@@ -79,7 +79,7 @@ export const limits: readonly Limit[] = [
       interop_c_ancillary: KINDS.map((kind) =>
         `G137 ${kind}.sendMessage() of two descriptors and credentials is cut where a C program has less room`
       ),
-      cmsg_kernel: [
+      "ffi/cmsg_kernel": [
         ...SOCKETS.map((type) =>
           "parseControl() reports every descriptor that the kernel installs, in 1200 messages " +
           `through a SOCK_${type} pair`
@@ -88,7 +88,7 @@ export const limits: readonly Limit[] = [
         "parseControl() reads what fits into 16 to 32 bytes: 20 hold one descriptor, 24 two, 28 three",
         "N239 parseControl() finds [1,2], [3,4,5], [], [7] joined in their order by the kernel",
       ],
-      credentials_messages: [
+      "socket/credentials_messages": [
         "H175 credentials that found too little room are reported as missing, never as somebody else's",
       ],
     },
@@ -96,7 +96,7 @@ export const limits: readonly Limit[] = [
   {
     reason: MORE_ROOM,
     tests: {
-      descriptor_storms: [
+      "io/descriptor_storms": [
         "G155 a process under node that is killed amid storms of descriptors leaves none open here",
         "G161 storms of descriptors to and from a process under node bring just what was sent, and leave none open on either side",
       ],
@@ -106,7 +106,7 @@ export const limits: readonly Limit[] = [
   {
     reason: "QEMU has no NETLINK_SOCK_DIAG, and /proc/net/unix does not tell such names apart",
     tests: {
-      errors_takeover: [
+      "socket/errors_takeover": [
         "UnixListener.listen() never takes over a socket that does not listen yet, with a carriage return in its name",
         "UnixListener.listen() never takes over a socket that does not listen yet, with a line feed in its name",
         "UnixListener.listen() never takes over a socket that was renamed and does not listen yet",
@@ -116,7 +116,7 @@ export const limits: readonly Limit[] = [
   {
     reason: "in a user namespace of their own, the tests may not claim the pid of another process",
     tests: {
-      credentials_claims: [
+      "socket/credentials_claims": [
         ...KINDS.map((kind) => `H170 ${kind}: the pid of no process is ESRCH, and nothing is sent`),
         "H170 root may claim any ids, and the pid of any process that lives",
       ],
@@ -140,7 +140,7 @@ export const limits: readonly Limit[] = [
     reason:
       "QEMU makes a fork of Bun's vfork, which hides from the parent that a program cannot be started",
     tests: {
-      spawn_process: [
+      "process/spawn_process": [
         "spawnWithSocket() rejects where nothing can start, and leaves nothing open",
         // By itself it passes: what the one before it has left open goes while it counts.
         "200 children leave the descriptor table as it was",
@@ -151,7 +151,7 @@ export const limits: readonly Limit[] = [
   {
     reason: "QEMU catches signals that kill for itself, and /proc/self/status tells of that",
     tests: {
-      errors_peer: [
+      "socket/errors_peer": [
         "L229 UnixStream's writes survive a closed peer where SIGPIPE has its default effect",
       ],
     },
@@ -165,13 +165,15 @@ export const limits: readonly Limit[] = [
   {
     reason: "strace sees the system calls of QEMU",
     tests: {
-      interop_strace: ["C62 strace: UnixListener.close() removes its path once, before it closes"],
+      "interop/strace": [
+        "C62 strace: UnixListener.close() removes its path once, before it closes",
+      ],
     },
   },
   {
     reason: "musl's headers are those for the processor of the machine",
     tests: {
-      musl: [
+      "ffi/musl": [
         "abiFor() agrees with musl's headers on every constant, errno, number and struct but four",
       ],
     },
@@ -183,20 +185,20 @@ export const limits: readonly Limit[] = [
   {
     reason: "QEMU needs memory of its own in every process",
     tests: {
-      demo: ["examples/demo/main.ts streams 256 MiB with no process needing as much memory"],
+      "docs/demo": ["examples/demo/main.ts streams 256 MiB with no process needing as much memory"],
     },
   },
   {
     reason: "QEMU needs memory of its own in every process, on Bun more and more",
     runtimes: ["bun"],
     tests: {
-      load: [
+      "scripts/load": [
         "20,000 connections in sequence are all served in order, and leave descriptors and memory as they were on both sides",
       ],
     },
   },
   {
     reason: "TypeScript's compiler is installed for the processor of the machine alone",
-    tests: { docs_code: ["The programs of README.md and of the guides pass the type-checker"] },
+    tests: { "docs/code": ["The programs of README.md and of the guides pass the type-checker"] },
   },
 ];

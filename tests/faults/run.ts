@@ -11,7 +11,7 @@
 import { spawn } from "node:child_process";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { reactor } from "../../src/reactor.ts";
+import { reactor } from "../../src/io/reactor.ts";
 import { descriptorTable, openForSignals } from "../support/descriptor_table.ts";
 import { collectNow } from "../support/garbage.ts";
 import { refuse, type Refused } from "../support/refuse.ts";

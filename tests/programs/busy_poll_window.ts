@@ -1,5 +1,5 @@
 /** Prints the window, in milliseconds, that one quick answer opens. */
-import { BusyPoll } from "../../src/busy_poll.ts";
+import { BusyPoll } from "../../src/io/busy_poll.ts";
 
 const poll = new BusyPoll();
 poll.learn(0.02);

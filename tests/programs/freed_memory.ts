@@ -1,7 +1,7 @@
 /** Describes memory to the kernel, loses it, and says what debug mode says of that. */
 
 import { native } from "../../ffi/mod.ts";
-import { putField } from "../../ffi/struct.ts";
+import { putField } from "../../ffi/structs/field.ts";
 import { collect } from "../support/garbage.ts";
 
 const { runtime, libc, abi } = native();

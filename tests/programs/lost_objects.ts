@@ -6,7 +6,7 @@
 import { existsSync, readlinkSync } from "node:fs";
 import process from "node:process";
 import { abstract, Fd, UnixListener, UnixStream } from "../../mod.ts";
-import { reactor } from "../../src/reactor.ts";
+import { reactor } from "../../src/io/reactor.ts";
 import { countDescriptors, openForSignals } from "../support/descriptor_table.ts";
 import { collect, collectedUntil } from "../support/garbage.ts";
 

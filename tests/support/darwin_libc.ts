@@ -1,15 +1,15 @@
 /**
- * A model of the part of macOS's libc that ffi/kqueue.ts, ffi/darwin_libc.ts, ffi/darwin_messages.ts and
- * ffi/darwin_credentials.ts call. It reads and writes the bytes that they pack. It is no Mac: what it
+ * A model of the part of macOS's libc that ffi/darwin/kqueue.ts, ffi/darwin/libc.ts, ffi/darwin/messages.ts and
+ * ffi/darwin/credentials.ts call. It reads and writes the bytes that they pack. It is no Mac: what it
  * does is what the manuals of macOS say.
  */
 
 import process from "node:process";
 import { type Abi, abiFor } from "../../ffi/abi/mod.ts";
 import { nativeOf, useNative } from "../../ffi/native.ts";
-import type { Runtime } from "../../ffi/runtime.ts";
-import { putField, takeField } from "../../ffi/struct.ts";
-import type { Libc } from "../../ffi/symbols.ts";
+import type { Runtime } from "../../ffi/runtime/runtime.ts";
+import { putField, takeField } from "../../ffi/structs/field.ts";
+import type { Libc } from "../../ffi/libc/symbols.ts";
 
 /** An open descriptor of the model. */
 export interface Opened {

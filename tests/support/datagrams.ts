@@ -13,7 +13,7 @@ import {
   UnixDatagram,
   UnixSocketError,
 } from "../../mod.ts";
-import type { Libc } from "../../ffi/symbols.ts";
+import type { Libc } from "../../ffi/libc/symbols.ts";
 import { ample } from "./queue.ts";
 import { bytes, text } from "./sockets.ts";
 

@@ -4,13 +4,13 @@
  */
 
 import type { Abi } from "../../ffi/abi/mod.ts";
-import { bunRuntime } from "../../ffi/bun.ts";
-import { type Debugging, debugging } from "../../ffi/debug.ts";
-import { denoRuntime } from "../../ffi/deno.ts";
+import { bunRuntime } from "../../ffi/runtime/bun.ts";
+import { type Debugging, debugging } from "../../ffi/debug/mod.ts";
+import { denoRuntime } from "../../ffi/runtime/deno.ts";
 import { native } from "../../ffi/mod.ts";
-import { nodeRuntime } from "../../ffi/node.ts";
-import type { Runtime } from "../../ffi/runtime.ts";
-import type { Libc } from "../../ffi/symbols.ts";
+import { nodeRuntime } from "../../ffi/runtime/node.ts";
+import type { Runtime } from "../../ffi/runtime/runtime.ts";
+import type { Libc } from "../../ffi/libc/symbols.ts";
 import { RUNTIME } from "./runtime.ts";
 
 function runtimeOfItsOwn(): Runtime {

@@ -3,10 +3,10 @@
  * @module
  */
 
-import { again, negatedErrno } from "../../ffi/call.ts";
+import { again, negatedErrno } from "../../ffi/libc/errno_gate.ts";
 import { native, sockets } from "../../ffi/mod.ts";
-import { aligned, MessageHeader, NAME_ROOM } from "../../ffi/msghdr.ts";
-import { putField } from "../../ffi/struct.ts";
+import { aligned, MessageHeader, NAME_ROOM } from "../../ffi/structs/msghdr.ts";
+import { putField } from "../../ffi/structs/field.ts";
 
 /** One control message: `level` and `type` as in its header. */
 export interface ControlMessage {

@@ -3,10 +3,10 @@
  * @module
  */
 
-import { relayByAio } from "../../ffi/deno_watch.ts";
+import { relayByAio } from "../../ffi/runtime/watch_deno.ts";
 import { native } from "../../ffi/mod.ts";
-import type { MakeRelay } from "../../ffi/relay.ts";
-import { relayByUring } from "../../ffi/uring.ts";
+import type { MakeRelay } from "../../ffi/runtime/relay.ts";
+import { relayByUring } from "../../ffi/linux/relay_uring.ts";
 import { Fd } from "../../mod.ts";
 
 /** What a kernel or a sandbox does not permit: io_uring(7), or no system call by number at all. */

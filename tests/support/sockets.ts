@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { join } from "@std/path";
 import { UnixSocketError, UnixStream } from "../../mod.ts";
-import { reactor } from "../../src/reactor.ts";
+import { reactor } from "../../src/io/reactor.ts";
 import { RUNTIME } from "./runtime.ts";
 
 /** Runs a body with a directory of its own, removed afterwards. */

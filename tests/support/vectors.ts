@@ -3,10 +3,10 @@
  * @module
  */
 
-import { again, negatedErrno } from "../../ffi/call.ts";
+import { again, negatedErrno } from "../../ffi/libc/errno_gate.ts";
 import { native } from "../../ffi/mod.ts";
-import { aligned } from "../../ffi/msghdr.ts";
-import { putField } from "../../ffi/struct.ts";
+import { aligned } from "../../ffi/structs/msghdr.ts";
+import { putField } from "../../ffi/structs/field.ts";
 
 /** What no test sends: memory that nobody has written to is full of it. */
 export const UNTOUCHED = 0x7a;

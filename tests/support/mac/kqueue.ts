@@ -2,8 +2,8 @@
  * kqueue(2) by way of epoll: filters for reading and writing, edge-triggered, with receipts.
  */
 
-import { putField, takeField } from "../../../ffi/struct.ts";
-import type { Libc } from "../../../ffi/symbols.ts";
+import { putField, takeField } from "../../../ffi/structs/field.ts";
+import type { Libc } from "../../../ffi/libc/symbols.ts";
 import type { Parts } from "./libc.ts";
 import { linux, mac } from "./translation.ts";
 

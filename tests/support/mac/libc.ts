@@ -6,9 +6,9 @@
  */
 
 import { kernelLayouts } from "../../../ffi/abi/linux.ts";
-import type { Runtime } from "../../../ffi/runtime.ts";
-import { putField, takeField } from "../../../ffi/struct.ts";
-import type { Libc } from "../../../ffi/symbols.ts";
+import type { Runtime } from "../../../ffi/runtime/runtime.ts";
+import { putField, takeField } from "../../../ffi/structs/field.ts";
+import type { Libc } from "../../../ffi/libc/symbols.ts";
 import { kqueues } from "./kqueue.ts";
 import { messages } from "./messages.ts";
 import { options } from "./options.ts";

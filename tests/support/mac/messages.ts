@@ -2,9 +2,9 @@
  * sendmsg(2) and recvmsg(2), whose headers and control messages have other layouts.
  */
 
-import { lengthOf, spaceFor } from "../../../ffi/cmsg.ts";
+import { lengthOf, spaceFor } from "../../../ffi/structs/cmsg.ts";
 import type { Abi, Field } from "../../../ffi/abi/mod.ts";
-import { putField, takeField } from "../../../ffi/struct.ts";
+import { putField, takeField } from "../../../ffi/structs/field.ts";
 import type { Parts } from "./libc.ts";
 import { isDatagram, toLinux, toMac } from "./sockets.ts";
 import { linux, mac, messageFlags, told } from "./translation.ts";

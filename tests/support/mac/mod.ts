@@ -2,12 +2,12 @@
  * Makes this process one that runs on macOS, as far as the library can tell.
  */
 
-import { bunRuntime } from "../../../ffi/bun.ts";
-import { denoRuntime } from "../../../ffi/deno.ts";
+import { bunRuntime } from "../../../ffi/runtime/bun.ts";
+import { denoRuntime } from "../../../ffi/runtime/deno.ts";
 import { nativeOf, useNative } from "../../../ffi/native.ts";
-import { nodeRuntime } from "../../../ffi/node.ts";
-import { runtimeName } from "../../../ffi/runtime_name.ts";
-import type { Runtime } from "../../../ffi/runtime.ts";
+import { nodeRuntime } from "../../../ffi/runtime/node.ts";
+import { runtimeName } from "../../../ffi/runtime/runtime_name.ts";
+import type { Runtime } from "../../../ffi/runtime/runtime.ts";
 import { macLibc } from "./libc.ts";
 import { linux, mac } from "./translation.ts";
 

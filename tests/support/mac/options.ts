@@ -2,8 +2,8 @@
  * Socket options, and the counting of bytes.
  */
 
-import { putField } from "../../../ffi/struct.ts";
-import type { Libc } from "../../../ffi/symbols.ts";
+import { putField } from "../../../ffi/structs/field.ts";
+import type { Libc } from "../../../ffi/libc/symbols.ts";
 import type { Parts } from "./libc.ts";
 import { linux, mac, socketOption } from "./translation.ts";
 

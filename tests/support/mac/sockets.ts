@@ -2,7 +2,7 @@
  * Addresses of both systems, and what is asked of a socket by the calls of Linux.
  */
 
-import type { Libc } from "../../../ffi/symbols.ts";
+import type { Libc } from "../../../ffi/libc/symbols.ts";
 import { linux, mac } from "./translation.ts";
 
 /** An address as Linux has it. */

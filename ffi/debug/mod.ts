@@ -1,0 +1,197 @@
+/**
+ * Debug mode, AFUNIX_DEBUG=1: every pointer is looked at before a call, and every descriptor before it
+ * is closed. It is put around libc once, when a thread first uses the library; without the variable,
+ * nothing of this runs.
+ * @module
+ */
+
+import type { Abi } from "../abi/mod.ts";
+import { takeControl } from "../structs/cmsg.ts";
+import { checkCall } from "./calls.ts";
+import { DescriptorLedger } from "./descriptors.ts";
+import { tellPlacesIf } from "./errors.ts";
+import { type CallContext, MemoryLedger } from "./memory.ts";
+import {
+  closedRing,
+  madeBySystemCall,
+  madeRing,
+  mapped,
+  systemCallOf,
+  systemCalls,
+} from "./syscalls.ts";
+import { environmentVariable } from "../runtime/environment.ts";
+import type { Runtime } from "../runtime/runtime.ts";
+import { takeField } from "../structs/field.ts";
+import { type Libc, type Signature, type SymbolName, symbols } from "../libc/symbols.ts";
+
+/** What debug mode knows, for those who take descriptors over and give them away. */
+export interface Debugging {
+  readonly descriptors: DescriptorLedger;
+  readonly memory: MemoryLedger;
+  readonly mode: DebugMode;
+}
+
+/**
+ * `pointers` is the checks alone; `1` also reports what is lost or left open; and `strict` also makes
+ * the process fail then, and reports at process.exit(), too.
+ */
+export type DebugMode = "pointers" | "1" | "strict";
+const MODES: readonly string[] = ["pointers", "1", "strict"] satisfies DebugMode[];
+
+/** MAP_FAILED of mmap(2): all bits set, as a number. */
+const MAP_FAILED = 2 ** 64;
+
+type Call = (...args: unknown[]) => unknown;
+
+/** Puts the checks around what a thread is going to use, if the environment asks for it. */
+export function debuggingIfAsked(runtime: Runtime, libc: Libc, abi: Abi): Debugging | null {
+  const value = environmentVariable("AFUNIX_DEBUG");
+  if (value === undefined || !MODES.includes(value)) return null;
+  return debugging(runtime, libc, abi, value as DebugMode);
+}
+
+/**
+ * Puts the checks around a runtime and its libc, in place: whoever holds them already is checked, too.
+ */
+export function debugging(runtime: Runtime, libc: Libc, abi: Abi, mode: DebugMode): Debugging {
+  const descriptors = new DescriptorLedger();
+  const { addressOf, viewAt } = runtime;
+  const memory = new MemoryLedger({ addressOf, viewAt });
+  const context: CallContext = { abi, memory };
+  const watch = runtime.watch.bind(runtime);
+  Object.assign(runtime, {
+    addressOf: (view: ArrayBufferView) => memory.addressOf(view),
+    viewAt: (address: number, length: number) => memory.viewAt(address, length),
+    watch(...args: Parameters<Runtime["watch"]>) {
+      return descriptors.lastingWithin(() => {
+        const watcher = watch(...args);
+        const { arm } = watcher;
+        return Object.assign(watcher, { arm: () => descriptors.lastingWithin(arm) });
+      });
+    },
+  });
+  if (runtime.name === "deno" && abi.linux !== null) {
+    tellPlacesIf(freeDescriptorFinder(libc, abi.linux.EFD_CLOEXEC));
+  }
+  const calls = libc as unknown as Record<string, Call>;
+  for (const name of Object.keys(calls) as SymbolName[]) {
+    const signature: Signature = symbols[name];
+    const call = calls[name];
+    // Not every C library has all.
+    if (call === undefined) continue;
+    calls[name] = (...args) => {
+      checkCall(context, name, signature, args);
+      if (name === "close") descriptors.beforeClose(args[0] as number);
+      const result = call(...args);
+      // A call that failed says why in errno, which nothing may touch before it is read.
+      if (!hasFailed(signature, result)) learn(context, descriptors, name, signature, args, result);
+      else if (name === "close") {
+        const why = errno[0]!;
+        descriptors.closed(args[0] as number, why === abi.errno.EBADF);
+        errno[0] = why;
+      }
+      return result;
+    };
+  }
+  const location = abi.os === "linux" ? libc.__errno_location() : libc.__error();
+  const errno = new Int32Array(runtime.viewAt(location, 4));
+  return { descriptors, memory, mode };
+}
+
+/**
+ * Asks whether a descriptor is free. Deno opens files to name the places on a stack that it has not named
+ * before, and ends the process where it cannot.
+ */
+function freeDescriptorFinder({ eventfd, close }: Libc, flags: number): () => boolean {
+  return () => {
+    const fd = eventfd(0, flags);
+    if (fd === -1) return false;
+    close(fd);
+    return true;
+  };
+}
+
+function hasFailed({ result: type }: Signature, result: unknown): boolean {
+  return type === "pointer" ? result === 0 || result === MAP_FAILED : Number(result) < 0;
+}
+
+/** What a call that succeeded has made or ended. */
+function learn(
+  context: CallContext,
+  descriptors: DescriptorLedger,
+  name: SymbolName,
+  { makes }: Signature,
+  args: readonly unknown[],
+  result: unknown,
+): void {
+  const { abi, memory } = context;
+  if (makes === "descriptor" || makes === "lasting descriptor") {
+    descriptors.made(result as number, makes !== "descriptor");
+  } else if (makes !== undefined && "descriptorsIn" in makes) {
+    const { buffer, byteOffset } = args[makes.descriptorsIn] as ArrayBufferView;
+    const ends = new DataView(buffer, byteOffset, 8);
+    for (const at of [0, 4]) descriptors.made(ends.getInt32(at, true));
+  } else if (makes !== undefined) {
+    const length = "bytes" in makes
+      ? makes.bytes
+      : makes.memory.reduce((product, index) => product * (args[index] as number), 1);
+    memory.made(result as number, length);
+  }
+  switch (name) {
+    case "close":
+      descriptors.closed(args[0] as number);
+      return closedRing(args[0] as number);
+    case "fcntl":
+      if (args[1] === abi.constants.F_DUPFD_CLOEXEC) descriptors.made(result as number);
+      return;
+    case "ioctl":
+      if (args[1] === abi.linux?.SIOCUNIXFILE) descriptors.made(result as number);
+      return;
+    case "getsockopt":
+      return learnOption(abi, descriptors, args);
+    case "recvmsg":
+      return learnReceived(abi, descriptors, args[1] as ArrayBufferView, 0, memory);
+    case "recvmmsg":
+      for (let i = 0; i < (result as number); i++) {
+        const at = i * abi.layouts.mmsghdr!.size;
+        learnReceived(abi, descriptors, args[1] as ArrayBufferView, at, memory);
+      }
+      return;
+    case "mmap":
+      return mapped(context, result as number, args);
+    case "munmap":
+      return memory.unmapped(Number(args[0]));
+    case "syscall": {
+      madeBySystemCall(context, args);
+      const call = systemCallOf(abi, args[0])!;
+      if (systemCalls[call].makes !== "descriptor") return;
+      descriptors.made(Number(result));
+      if (call === "io_uring_setup") madeRing(context, Number(result), args);
+    }
+  }
+}
+
+/** SO_PEERPIDFD makes a descriptor. */
+function learnOption(abi: Abi, descriptors: DescriptorLedger, args: readonly unknown[]): void {
+  const [, level, name, value] = args as [number, number, number, ArrayBufferView];
+  if (level !== abi.constants.SOL_SOCKET || name !== abi.linux?.SO_PEERPIDFD) return;
+  descriptors.made(new DataView(value.buffer, value.byteOffset, 4).getInt32(0, true));
+}
+
+/** Descriptors that came with a message. */
+function learnReceived(
+  abi: Abi,
+  descriptors: DescriptorLedger,
+  headers: ArrayBufferView,
+  at: number,
+  memory: MemoryLedger,
+): void {
+  const header = new DataView(headers.buffer, headers.byteOffset, headers.byteLength);
+  const { fields } = abi.layouts.msghdr;
+  const [offset, width] = fields.msg_controllen;
+  const length = takeField(header, [at + offset, width]);
+  if (length === 0) return;
+  const address = takeField(header, [at + fields.msg_control[0], fields.msg_control[1]]);
+  const { fds, pidfds } = takeControl(abi, memory.bytesAt(address, length), 0, length);
+  for (const fd of [...fds, ...pidfds]) descriptors.made(fd);
+}

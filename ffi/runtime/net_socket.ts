@@ -1,0 +1,53 @@
+/**
+ * `node:net` sockets over descriptors, which all three runtimes have.
+ * @module
+ */
+
+import { builtinModule } from "./pipe_handle.ts";
+import { native } from "../native.ts";
+
+interface Net {
+  Socket: new (options: { fd: number }) => unknown;
+  connect(options: { fd: number }): unknown;
+}
+
+/** What is looked at of a `node:net` socket. */
+interface Inside {
+  _handle?: { fd?: unknown } | null;
+  connecting?: boolean;
+  destroyed?: boolean;
+  readableLength?: number;
+  writableLength?: number;
+  destroy?(): unknown;
+}
+
+/** A socket of the runtime's own over a connected descriptor, which it closes; null without `node:net`. */
+export function openNodeSocket(fd: number): unknown {
+  const net = builtinModule<Net>("node:net");
+  if (net === undefined) return null;
+  // Bun's constructor ignores the descriptor.
+  return native().runtime.name === "bun" ? net.connect({ fd }) : new net.Socket({ fd });
+}
+
+/** The state of a `node:net` socket; null for what is none. */
+export interface NodeSocketState {
+  /** −1 where it has none, or does not show it. */
+  fd: number;
+  /** Bytes that the runtime has already read, or has not written yet. */
+  buffered: number;
+  close(): void;
+}
+
+/** Looks into a `node:net` socket. */
+export function inspectNodeSocket(socket: unknown): NodeSocketState | null {
+  if (typeof socket !== "object" || socket === null) return null;
+  const inside = socket as Inside;
+  if (typeof inside.destroy !== "function") return null;
+  const open = !inside.destroyed && !inside.connecting;
+  const fd = open ? inside._handle?.fd : undefined;
+  return {
+    fd: typeof fd === "number" && fd >= 0 ? fd : -1,
+    buffered: (inside.readableLength ?? 0) + (inside.writableLength ?? 0),
+    close: () => inside.destroy!(),
+  };
+}

@@ -1,0 +1,62 @@
+/**
+ * Opening a file by its path.
+ * @module
+ */
+
+import { checked, file, native, refusal } from "../../ffi/mod.ts";
+import { formatAddress, pathBytes, pathnameAddress, quote } from "../address.ts";
+import { checkInteger, checkOptions, checkWord, ifAbsent, isUint8Array } from "../util/validate.ts";
+
+/** How to open a file. */
+export type OpenMode = "read" | "write" | "read-write" | "append";
+
+/** What {@linkcode openFile} takes beside a path and a mode. */
+export interface OpenOptions {
+  permissions?: number | undefined;
+}
+
+/** The descriptor of a file, by open(2): see `Fd.open` for what it takes and throws. */
+export function openFile(
+  path: string | Uint8Array,
+  mode: OpenMode | number,
+  options: OpenOptions | undefined,
+): number {
+  if (typeof path !== "string" && !isUint8Array(path)) {
+    throw new TypeError("Cannot use this as a path: expected a string or Uint8Array");
+  }
+  const flags = flagsOf(mode);
+  checkOptions(options);
+  const permissions = checkInteger(
+    ifAbsent(options?.permissions, 0o666),
+    "permissions",
+    0,
+    0o7777,
+  );
+  const address = pathnameAddress(
+    typeof path === "string" ? pathBytes({ kind: "pathname", path }) : path,
+  );
+  const bytes = pathBytes(address);
+  const shown = formatAddress(address);
+  const context = { action: `Cannot open ${quote(address)}`, syscall: "open", address: shown };
+  if (bytes.length === 0 || bytes.includes(0)) {
+    throw refusal("EINVAL", { ...context, detail: "the path is empty or has a NUL" });
+  }
+  return checked(file.open(bytes, flags, permissions), context);
+}
+
+/** The flags of open(2), to which O_NONBLOCK is added: no opening waits for a peer. */
+function flagsOf(mode: OpenMode | number): number {
+  const { O_RDONLY, O_WRONLY, O_RDWR, O_CREAT, O_TRUNC, O_APPEND, O_NONBLOCK } =
+    native().abi.constants;
+  if (typeof mode === "number") {
+    return checkInteger(mode, "flags of open(2)", 0, 0x7fff_ffff) | O_NONBLOCK;
+  }
+  checkWord(mode, "a mode of opening", ["read", "write", "read-write", "append"]);
+  const flags = {
+    "read": O_RDONLY,
+    "write": O_WRONLY | O_CREAT | O_TRUNC,
+    "read-write": O_RDWR | O_CREAT,
+    "append": O_WRONLY | O_CREAT | O_APPEND,
+  }[mode];
+  return flags | O_NONBLOCK;
+}

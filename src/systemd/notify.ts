@@ -1,0 +1,170 @@
+/**
+ * Telling the service manager how a service is doing.
+ * @module
+ */
+
+import { now } from "../../ffi/mod.ts";
+import { type AncillaryOptions, Outgoing } from "../message/ancillary.ts";
+import { Fd } from "../fd/fd.ts";
+import type { EnvironmentOptions } from "./environment.ts";
+import { managerAddress, send, sendSync } from "./manager.ts";
+import { encodeState, type NotifyState } from "./state.ts";
+import {
+  type AsyncOptions,
+  checkDeadline,
+  checkOptions,
+  checkSignal,
+  type SyncOptions,
+} from "../util/validate.ts";
+
+/**
+ * Descriptors that go along with a notification, as in `sendMessage`; the manager closes what it has
+ * no use for.
+ */
+export type NotifyDescriptors = Pick<AncillaryOptions, "fds" | "transfer">;
+
+/** Options of {@linkcode notify}. */
+export interface NotifyOptions extends AsyncOptions, EnvironmentOptions, NotifyDescriptors {}
+
+/** Options of {@linkcode notifySync}. */
+export interface NotifySyncOptions extends SyncOptions, EnvironmentOptions, NotifyDescriptors {}
+
+/** Options of {@linkcode notifyBarrier}. */
+export interface BarrierOptions extends AsyncOptions, EnvironmentOptions {}
+
+/** Options of {@linkcode notifyBarrierSync}. */
+export interface BarrierSyncOptions extends SyncOptions, EnvironmentOptions {}
+
+/** A notification, checked. */
+function prepared(state: NotifyState, options: NotifyOptions | NotifySyncOptions | undefined) {
+  checkOptions(options);
+  const { fds = [] } = options ?? {};
+  if (!Array.isArray(fds)) {
+    throw new TypeError("Cannot send these descriptors: expected an array");
+  }
+  const enclosed = { fds, transfer: options?.transfer };
+  const data = encodeState(state, fds.length);
+  // Checks them as sending does, also where there is no manager to send to.
+  new Outgoing(enclosed);
+  return { data, enclosed };
+}
+
+/**
+ * Sends a notification to the service manager, at the address in NOTIFY_SOCKET: a path, or `@NAME`
+ * for an abstract name (sendmsg(2)). Waits while the manager's queue is full. Notifications leave in
+ * the order of the calls, also of those that wait.
+ *
+ * The kernel adds who sent it, and the manager checks that (`NotifyAccess=`). Before a process ends,
+ * {@linkcode notifyBarrier} makes sure that the manager has still found it. Deno needs
+ * `--allow-env=NOTIFY_SOCKET`.
+ *
+ * @returns whether there is a manager to tell; false where NOTIFY_SOCKET is absent or empty, and
+ * nothing was sent then
+ * @throws {TypeError|RangeError} for a state that makes no sense, a line break in a value, more than
+ * 4096 bytes, which managers ignore, or more than 253 descriptors
+ * @throws {UnixSocketError} ENOENT, ECONNREFUSED: the manager is gone. EACCES: no permission, or Deno
+ * may not read the variable. EINVAL: NOTIFY_SOCKET is no address. EAFNOSUPPORT: it is a vsock. EBADF:
+ * a descriptor is not open. EMFILE
+ *
+ * @example
+ * ```ts
+ * import { notify } from "@afunix/afunix/systemd";
+ *
+ * await notify({ ready: true, status: "Serving" });
+ * await notify({ reloading: true });
+ * await notify({ ready: true, fields: { X_CONFIGURATION: "7" } });
+ * await notify({ stopping: true });
+ * ```
+ *
+ * See sd_notify(3).
+ */
+export async function notify(state: NotifyState, options?: NotifyOptions): Promise<boolean> {
+  const signal = checkSignal(options);
+  const { data, enclosed } = prepared(state, options);
+  const address = managerAddress(options);
+  if (address === null) return false;
+  await send(address, data, enclosed, signal);
+  return true;
+}
+
+/**
+ * {@linkcode notify}, blocking the thread: for the last words of a process. May overtake those that
+ * wait.
+ *
+ * @throws {UnixSocketError} as `notify` does, and ETIMEDOUT
+ */
+export function notifySync(state: NotifyState, options?: NotifySyncOptions): boolean {
+  checkDeadline(options);
+  const { data, enclosed } = prepared(state, options);
+  const address = managerAddress(options);
+  if (address === null) return false;
+  sendSync(address, data, enclosed, options?.timeout);
+  return true;
+}
+
+const BARRIER = "BARRIER=1";
+
+/**
+ * Waits until the service manager has worked through all that was sent before: it gets one end of a
+ * pipe (BARRIER=1) and closes it when its turn comes. A manager that ends closes it too.
+ *
+ * An abort stops waiting; the manager may still get the message. Without a `signal` this waits as
+ * long as the manager takes.
+ *
+ * @returns whether there is a manager; false at once where there is none
+ * @throws {UnixSocketError} as `notify` does
+ *
+ * @example
+ * ```ts
+ * import { notify, notifyBarrier } from "@afunix/afunix/systemd";
+ *
+ * await notify({ status: "Done" });
+ * await notifyBarrier({ signal: AbortSignal.timeout(5000) });
+ * ```
+ *
+ * See sd_notify_barrier(3).
+ */
+export async function notifyBarrier(options?: BarrierOptions): Promise<boolean> {
+  const signal = checkSignal(options);
+  const address = managerAddress(options);
+  if (address === null) return false;
+  const [reader, writer] = Fd.pipe();
+  try {
+    await send(
+      address,
+      new TextEncoder().encode(BARRIER),
+      { fds: [writer], transfer: true },
+      signal,
+    );
+    await reader.waitReadable({ signal });
+    return true;
+  } finally {
+    reader.close();
+    writer.close();
+  }
+}
+
+/**
+ * {@linkcode notifyBarrier}, blocking the thread. `timeout` is for all of it.
+ *
+ * @throws {UnixSocketError} as `notify` does, and ETIMEDOUT
+ */
+export function notifyBarrierSync(options?: BarrierSyncOptions): boolean {
+  const deadline = checkDeadline(options);
+  const address = managerAddress(options);
+  if (address === null) return false;
+  const left = () => {
+    if (deadline === Infinity) return undefined;
+    return Math.max(0, deadline - now());
+  };
+  const [reader, writer] = Fd.pipe();
+  try {
+    const enclosed = { fds: [writer], transfer: true };
+    sendSync(address, new TextEncoder().encode(BARRIER), enclosed, left());
+    reader.waitReadableSync({ timeout: left() });
+    return true;
+  } finally {
+    reader.close();
+    writer.close();
+  }
+}

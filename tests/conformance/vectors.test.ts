@@ -1,0 +1,62 @@
+import { assertEquals } from "@std/assert";
+import { test } from "node:test";
+import { errnoNumber } from "../../ffi/mod.ts";
+import { UnixDatagram, UnixSeqpacket, UnixStream } from "../../mod.ts";
+import { bytes, readText, text, withSocketPair } from "../support/mod.ts";
+import { receiveVectors, sendVectors, UNTOUCHED } from "../support/vectors.ts";
+
+/** UIO_MAXIOV: the most buffers that one call takes. */
+const MOST = 1024;
+
+const single = (count: number) => Array.from({ length: count }, (_, i) => Uint8Array.of(i & 0x3f));
+
+test("B34 sendmsg(2) of several buffers, empty ones among them, is one run of bytes to UnixStream.read()", async () => {
+  await withSocketPair(async (a, b) => {
+    const pieces = ["gath", "", "ered", " ", "", "here"].map(bytes);
+    assertEquals(sendVectors(a.fd, pieces), 13);
+    await a.writeAll(bytes(" and now"));
+    assertEquals(await readText(b), "gathered here and now");
+  });
+});
+
+test("B34 recvmsg(2) into several buffers fills them in order and leaves the rest as it was", async () => {
+  await withSocketPair(async (a, b) => {
+    await a.writeAll(bytes("abcdefg"));
+    const { result, buffers } = receiveVectors(b.fd, [3, 0, 2, 4, 5]);
+    assertEquals(result, 7);
+    assertEquals(buffers.slice(0, 3).map(text), ["abc", "", "de"]);
+    const untouched = new Uint8Array(16).fill(UNTOUCHED);
+    assertEquals(buffers[3], Uint8Array.of(...bytes("fg"), UNTOUCHED, UNTOUCHED));
+    assertEquals(buffers[4], untouched.subarray(0, 5));
+  });
+});
+
+test("B34 a message that was gathered and one that is scattered keep their bounds", async () => {
+  for (const Class of [UnixDatagram, UnixSeqpacket]) {
+    const [a, b] = Class.pair();
+    assertEquals(sendVectors(a.fd, ["one", "", "two"].map(bytes)), 6);
+    assertEquals(sendVectors(a.fd, [bytes("three")]), 5);
+    assertEquals(text((await b.receive())!.data), "onetwo");
+    const { result, buffers } = receiveVectors(b.fd, [4, 16]);
+    assertEquals([result, text(buffers[0]!)], [5, "thre"]);
+    assertEquals(text(buffers[1]!.subarray(0, 2)), `e${String.fromCharCode(UNTOUCHED)}`);
+    a.close();
+    b.close();
+  }
+});
+
+test("B35 sendmsg(2) and recvmsg(2) take 1,024 buffers, and refuse one more with EMSGSIZE", () => {
+  for (const Class of [UnixStream, UnixDatagram, UnixSeqpacket]) {
+    const [a, b] = Class.pair();
+    const pieces = single(MOST);
+    const tooLong = new Array(MOST + 1).fill(1);
+    assertEquals(sendVectors(a.fd, single(MOST + 1)), -errnoNumber("EMSGSIZE"));
+    assertEquals(receiveVectors(b.fd, tooLong).result, -errnoNumber("EMSGSIZE"));
+    assertEquals(sendVectors(a.fd, pieces), MOST);
+    assertEquals(receiveVectors(b.fd, tooLong).result, -errnoNumber("EMSGSIZE"));
+    const { result, buffers } = receiveVectors(b.fd, new Array(MOST).fill(1));
+    assertEquals([result, buffers], [MOST, pieces]);
+    a.close();
+    b.close();
+  }
+});

@@ -1,0 +1,367 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { join } from "@std/path";
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import process from "node:process";
+import { test } from "node:test";
+import {
+  Fd,
+  ReceiveBatch,
+  UnixDatagram,
+  UnixListener,
+  UnixSeqpacketListener,
+  UnixStream,
+} from "../../mod.ts";
+import { file, native } from "../../ffi/mod.ts";
+import { takeQueued } from "../support/datagrams.ts";
+import { closeRaw, entryAt, leaveStale, rawBind, rawSocket } from "../support/listening.ts";
+import {
+  assertFails,
+  assertNoFdLeak,
+  bytes,
+  openDescriptors,
+  text,
+  withTempDir,
+  withTempSocketPath,
+} from "../support/mod.ts";
+import { callsMade, uniqueName } from "../support/raw.ts";
+import { O_CLOEXEC, O_NONBLOCK, openFlags } from "../support/streams.ts";
+import { isPending } from "../support/waiting.ts";
+
+test("UnixDatagram.bind() makes a socket at the path, and close() removes it", async () => {
+  await withTempSocketPath((path) => {
+    const socket = UnixDatagram.bind(path);
+    assertEquals(entryAt(path)?.isSocket, true);
+    socket.close();
+    assertEquals(entryAt(path), null);
+  });
+});
+
+test("UnixDatagram.bind() takes a path, a file: URL, bytes and an Address", async () => {
+  await withTempSocketPath(async (path) => {
+    const url = new URL(`file://${path}`);
+    for (const address of [path, url, bytes(path), { kind: "pathname" as const, path }]) {
+      using socket = UnixDatagram.bind(address);
+      assertEquals(socket.localAddr, { kind: "pathname", path });
+      using client = UnixDatagram.unbound();
+      await client.sendTo(bytes("hello"), address);
+      assertEquals(takeQueued(socket), ["hello"]);
+    }
+  });
+});
+
+for (const type of ["datagram", "stream"] as const) {
+  test(`C64 UnixDatagram.bind() replaces the path of a dead ${type} server`, async () => {
+    await withTempSocketPath((path) => {
+      leaveStale(path, type);
+      using socket = UnixDatagram.bind(path);
+      using client = UnixDatagram.unbound().connect(path);
+      client.sendSync(bytes("alive"));
+      assertEquals(takeQueued(socket), ["alive"]);
+    });
+  });
+}
+
+test('C64 UnixDatagram.bind() with `stale: "fail"` leaves a stale path alone: EADDRINUSE', async () => {
+  await withTempSocketPath(async (path) => {
+    leaveStale(path, "datagram");
+    const before = entryAt(path);
+    await assertFails(() => UnixDatagram.bind(path, { stale: "fail" }), "EADDRINUSE", "bind");
+    assertEquals(entryAt(path), before);
+  });
+});
+
+/** What may live at a path, each of them for the time of a body. */
+const LIVING: Record<string, (path: string) => Disposable> = {
+  "datagram server": (path) => UnixDatagram.bind(path),
+  "datagram socket that is connected elsewhere": (path) =>
+    UnixDatagram.bind(path).connect(join(path, "..", "elsewhere")),
+  "datagram socket that has ended its reading": (path) => {
+    const socket = UnixDatagram.bind(path);
+    socket.shutdown("read");
+    return socket;
+  },
+  "stream listener": (path) => UnixListener.listen(path),
+  "seqpacket listener": (path) => UnixSeqpacketListener.listen(path),
+  "stream socket that does not listen yet": (path) => {
+    const fd = rawSocket();
+    assertEquals(rawBind(fd, path), 0);
+    return { [Symbol.dispose]: () => closeRaw(fd) };
+  },
+};
+
+for (const [what, make] of Object.entries(LIVING)) {
+  test(`C64 UnixDatagram.bind() never takes the path of a live ${what}: EADDRINUSE`, async () => {
+    await withTempDir(async (directory) => {
+      using _elsewhere = UnixDatagram.bind(join(directory, "elsewhere"));
+      const path = join(directory, "taken");
+      using _living = make(path);
+      const before = entryAt(path);
+      const error = await assertFails(() => UnixDatagram.bind(path), "EADDRINUSE", "bind");
+      assertEquals(error.address, path);
+      assertEquals(entryAt(path), before);
+    });
+  });
+}
+
+test("C64 UnixDatagram.bind() asking whether a server lives leaves no message with it", async () => {
+  await withTempSocketPath(async (path) => {
+    using server = UnixDatagram.bind(path);
+    await assertFails(() => UnixDatagram.bind(path), "EADDRINUSE", "bind");
+    assertEquals(takeQueued(server), []);
+    using client = UnixDatagram.unbound();
+    await client.sendTo(bytes("still here"), path);
+    assertEquals(takeQueued(server), ["still here"]);
+  });
+});
+
+test("C64 UnixListener.listen() takes over neither the path of a live datagram server", async () => {
+  await withTempSocketPath(async (path) => {
+    using _server = UnixDatagram.bind(path);
+    await assertFails(() => UnixListener.listen(path), "EADDRINUSE", "bind");
+  });
+});
+
+test("C59 UnixDatagram.bind() never removes what is no socket: EADDRINUSE", async () => {
+  await withTempDir(async (directory) => {
+    const [plain, folder] = [join(directory, "file"), join(directory, "folder")];
+    writeFileSync(plain, "kept");
+    mkdirSync(folder);
+    for (const path of [plain, folder]) {
+      const before = entryAt(path);
+      await assertFails(() => UnixDatagram.bind(path), "EADDRINUSE", "bind");
+      assertEquals(entryAt(path), before);
+    }
+  });
+});
+
+test("C61 UnixDatagram.bind() fails with ENOENT and ENOTDIR where no socket can be made", async () => {
+  await withTempDir(async (directory) => {
+    writeFileSync(join(directory, "file"), "");
+    await assertFails(() => UnixDatagram.bind(join(directory, "no/a")), "ENOENT", "bind");
+    await assertFails(() => UnixDatagram.bind(join(directory, "file/a")), "ENOTDIR", "bind");
+  });
+});
+
+test("A19 UnixDatagram.bind() to a taken abstract name fails with EADDRINUSE until it is closed", async () => {
+  const name = `\0${uniqueName()}`;
+  const first = UnixDatagram.bind(name);
+  await assertFails(() => UnixDatagram.bind(name), "EADDRINUSE", "bind");
+  first.close();
+  UnixDatagram.bind(name).close();
+});
+
+test("UnixDatagram.bind() with `mode` gives the file exactly this mode, whatever the umask", async () => {
+  await withTempSocketPath((path) => {
+    const before = process.umask();
+    try {
+      for (const umask of [0o022, 0o077, 0]) {
+        process.umask(umask);
+        for (const mode of [0o600, 0o666, 0o777, 0o720, 0]) {
+          using _socket = UnixDatagram.bind(path, { mode });
+          assertEquals(entryAt(path)?.mode, mode);
+        }
+      }
+    } finally {
+      process.umask(before);
+    }
+  });
+});
+
+test("UnixDatagram.bind() without `mode` leaves what the umask leaves of 0777", async () => {
+  await withTempSocketPath((path) => {
+    const before = process.umask(0o027);
+    try {
+      using _socket = UnixDatagram.bind(path);
+      assertEquals(entryAt(path)?.mode, 0o750);
+    } finally {
+      process.umask(before);
+    }
+  });
+});
+
+test("UnixDatagram.close() with `unlinkOnClose: false` leaves the path", async () => {
+  await withTempSocketPath((path) => {
+    UnixDatagram.bind(path, { unlinkOnClose: false }).close();
+    assertEquals(entryAt(path)?.isSocket, true);
+  });
+});
+
+test("UnixDatagram.close() leaves a path alone that is another file by now", async () => {
+  await withTempSocketPath((path) => {
+    const first = UnixDatagram.bind(path);
+    renameSync(path, `${path}.moved`);
+    using _second = UnixDatagram.bind(path);
+    const { inode } = entryAt(path)!;
+    first.close();
+    assertEquals(entryAt(path)?.inode, inode);
+    assertEquals(entryAt(`${path}.moved`)?.isSocket, true);
+    const third = UnixDatagram.bind(`${path}.gone`);
+    rmSync(`${path}.gone`);
+    third.close();
+  });
+});
+
+test("UnixDatagram removes its path at the end of a `using` scope", async () => {
+  await withTempSocketPath((path) => {
+    {
+      using _socket = UnixDatagram.bind(path);
+    }
+    assertEquals(entryAt(path), null);
+  });
+});
+
+test("UnixDatagram.intoFd() gives the descriptor away and leaves the path", async () => {
+  await withTempSocketPath(async (path) => {
+    const socket = UnixDatagram.bind(path);
+    const { fd } = socket;
+    assertEquals(socket.intoFd(), fd);
+    assertEquals([socket.fd, socket.closed], [-1, true]);
+    socket.close();
+    assertEquals(entryAt(path)?.isSocket, true);
+    using adopted = UnixDatagram.fromFd(fd);
+    using client = UnixDatagram.unbound().connect(path);
+    await client.send(bytes("same socket"));
+    assertEquals(takeQueued(adopted), ["same socket"]);
+    adopted.close();
+    assertEquals(entryAt(path)?.isSocket, true);
+  });
+});
+
+test("UnixDatagram.intoFd() ends what waits with EBADF", async () => {
+  const [a, b] = UnixDatagram.pair();
+  using _b = b;
+  const waiting = [a.receive(), a.peek(), a.receiveInto(new Uint8Array(1))];
+  const failures = waiting.map((promise) => assertFails(() => promise, "EBADF"));
+  assert(await isPending(waiting[0]!));
+  closeRaw(a.intoFd());
+  await Promise.all(failures);
+});
+
+test("UnixDatagram.fromFd() makes a socket non-blocking and close-on-exec", async () => {
+  const fd = rawSocket("datagram");
+  const { F_SETFL, F_SETFD } = native().abi.constants;
+  native().libc.fcntl(fd, F_SETFL, 0);
+  native().libc.fcntl(fd, F_SETFD, 0);
+  assertEquals(openFlags(fd) & (O_NONBLOCK | O_CLOEXEC), 0);
+  using socket = UnixDatagram.fromFd(fd);
+  assertEquals(openFlags(fd) & (O_NONBLOCK | O_CLOEXEC), O_NONBLOCK | O_CLOEXEC);
+  assertEquals(socket.fd, fd);
+  await assertFails(() => socket.receiveSync({ timeout: 0 }), "ETIMEDOUT");
+});
+
+test("UnixDatagram.fromFd() refuses what is no datagram socket and leaves it open", async () => {
+  const [reader, writer] = Fd.pipe();
+  const [stream, other] = UnixStream.pair();
+  try {
+    await assertFails(() => UnixDatagram.fromFd(reader.fd), "ENOTSOCK", "getsockopt");
+    await assertFails(() => UnixDatagram.fromFd(stream.fd), "EPROTOTYPE", "getsockopt");
+    writer.writeSync(bytes("a"));
+    assertEquals(reader.readSync(new Uint8Array(1)), 1);
+    other.writeSync(bytes("b"));
+    assertEquals(stream.readSync(new Uint8Array(1)), 1);
+  } finally {
+    for (const open of [reader, writer, stream, other]) open.close();
+  }
+  await assertFails(() => UnixDatagram.fromFd(1_000_000), "EBADF", "getsockopt");
+  assertThrows(() => UnixDatagram.fromFd(-1), RangeError);
+  assertThrows(() => UnixDatagram.fromFd(1.5), RangeError);
+  assertThrows(() => UnixDatagram.fromFd("1" as unknown as number), TypeError);
+});
+
+test("every UnixDatagram is born non-blocking and close-on-exec", async () => {
+  await withTempSocketPath((path) => {
+    const sockets = [UnixDatagram.bind(path), UnixDatagram.unbound(), ...UnixDatagram.pair()];
+    for (const socket of sockets) {
+      assertEquals(openFlags(socket.fd) & (O_NONBLOCK | O_CLOEXEC), O_NONBLOCK | O_CLOEXEC);
+      socket.close();
+    }
+  });
+});
+
+test("M236 UnixDatagram.bind() that fails leaves no descriptor open", async () => {
+  await withTempSocketPath(async (path) => {
+    using _taken = UnixDatagram.bind(path);
+    await assertNoFdLeak(async () => {
+      for (let i = 0; i < 20; i++) {
+        await assertFails(() => UnixDatagram.bind(path), "EADDRINUSE");
+        await assertFails(() => UnixDatagram.bind(`${path}/below`), "ENOTDIR");
+        assertThrows(() => UnixDatagram.bind(path, { mode: 0o1000 }), RangeError);
+      }
+    });
+  });
+});
+
+test("M232 UnixDatagram.close() a second time does nothing, also where the number is in use again", () => {
+  const [a, b] = UnixDatagram.pair();
+  using _b = b;
+  const { fd } = a;
+  a.close();
+  const copy = file.duplicate(b.fd);
+  try {
+    assertEquals(copy, fd);
+    a.close();
+    a[Symbol.dispose]();
+    assert(openDescriptors().has(`${copy}`));
+  } finally {
+    closeRaw(copy);
+  }
+});
+
+test("UnixDatagram that is closed refuses everything with EBADF, and no system call is made", async () => {
+  await withTempSocketPath(async (path) => {
+    using _server = UnixDatagram.bind(`${path}.server`);
+    const socket = UnixDatagram.bind(path);
+    const server = `${path}.server`;
+    socket.close();
+    assertEquals([socket.fd, socket.closed], [-1, true]);
+    const data = bytes("?");
+    const batch = new ReceiveBatch();
+    const refused: Record<string, () => unknown> = {
+      send: () => socket.send(data),
+      sendSync: () => socket.sendSync(data),
+      sendTo: () => socket.sendTo(data, server),
+      sendToSync: () => socket.sendToSync(data, server),
+      sendMany: () => socket.sendMany([data]),
+      sendManySync: () => socket.sendManySync([data]),
+      "send, not waiting": () => socket.send(data, { dontWait: true }),
+      receive: () => socket.receive(),
+      receiveSync: () => socket.receiveSync(),
+      peek: () => socket.peek(),
+      peekSync: () => socket.peekSync(),
+      receiveInto: () => socket.receiveInto(new Uint8Array(1)),
+      receiveIntoSync: () => socket.receiveIntoSync(new Uint8Array(1)),
+      receiveMany: () => socket.receiveMany(batch),
+      receiveManySync: () => socket.receiveManySync(batch),
+      connect: () => socket.connect(server),
+      disconnect: () => socket.disconnect(),
+      remoteAddr: () => socket.remoteAddr,
+      shutdown: () => socket.shutdown("write"),
+      sendBufferSize: () => socket.sendBufferSize,
+      bytesReadable: () => socket.bytesReadable,
+      bytesUnsent: () => socket.bytesUnsent,
+      intoFd: () => socket.intoFd(),
+    };
+    for (const [name, call] of Object.entries(refused)) {
+      const calls = await callsMade(() => assertFails(call, "EBADF"));
+      assertEquals(calls, [], name);
+    }
+  });
+});
+
+test("UnixDatagram that is closed ends an iteration, and a stream of messages, at once", async () => {
+  const [a, b] = UnixDatagram.pair();
+  b.close();
+  a.close();
+  for await (const _ of a) throw new Error("a message out of nowhere");
+  const { done } = await a.readable.getReader().read();
+  assertEquals(done, true);
+  await assertRejects(() => a.writable.getWriter().write(bytes("?")), Error, "EBADF");
+});
+
+test("UnixDatagram.close() leaves what it has sent for its peer", async () => {
+  const [a, b] = UnixDatagram.pair();
+  using _b = b;
+  a.sendSync(bytes("last words"));
+  a.close();
+  assertEquals(text((await b.receive()).data), "last words");
+});

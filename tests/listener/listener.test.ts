@@ -1,0 +1,709 @@
+import { closeSync, existsSync, openSync, readFileSync, unlinkSync } from "node:fs";
+import { test } from "node:test";
+import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
+import { native, sockets } from "../../ffi/mod.ts";
+import { abstract, type Address, UnixListener, UnixSocketError, UnixStream } from "../../mod.ts";
+import {
+  closeRaw,
+  entryAt,
+  negated,
+  rawBind,
+  rawConnect,
+  rawSocket,
+  socketType,
+} from "../support/listening.ts";
+import {
+  assertFails,
+  bytes,
+  readText,
+  settled,
+  withTempDir,
+  withTempSocketPath,
+} from "../support/mod.ts";
+
+/** Runs a body with a listener of its own. */
+async function withListener<T>(
+  body: (listener: UnixListener, path: string) => T | Promise<T>,
+): Promise<T> {
+  return await withTempSocketPath(async (path) => {
+    using listener = UnixListener.listen(path);
+    return await body(listener, path);
+  });
+}
+
+/** Connects and says its name, which the one that accepts can read. */
+async function connectAs(path: string, name: string): Promise<UnixStream> {
+  const stream = await UnixStream.connect(path);
+  await stream.writeAll(bytes(name));
+  return stream;
+}
+
+/** The first words of a connection, which is closed then. */
+async function nameOf(connection: UnixStream | Promise<UnixStream>): Promise<string | null> {
+  using stream = await connection;
+  return await readText(stream);
+}
+
+function flagsOf(fd: number): number {
+  return parseInt(/^flags:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))![1]!, 8);
+}
+
+const pathname = (path: string): Address => ({ kind: "pathname", path });
+const UNNAMED: Address = { kind: "unnamed" };
+
+test("C58 listen(2) refuses an unbound, a datagram and a connected socket, and repeats on a listening one", async () => {
+  await withTempDir((directory) => {
+    const fds = [rawSocket(), rawSocket("datagram"), rawSocket()];
+    const [unbound, datagram, listening] = fds as [number, number, number];
+    const ends: [number, number] = [-1, -1];
+    try {
+      assertEquals(sockets.listen(unbound, 5), negated("EINVAL"));
+      assertEquals(rawBind(datagram, `${directory}/d`), 0);
+      assertEquals(sockets.listen(datagram, 5), negated("ENOTSUP"));
+      assertEquals(sockets.socketpair(socketType("stream"), ends), 0);
+      assertEquals(sockets.listen(ends[0], 5), negated("EINVAL"));
+      assertEquals(rawBind(listening, `${directory}/s`), 0);
+      assertEquals(sockets.listen(listening, 5), 0);
+      assertEquals(sockets.listen(listening, 7), 0);
+    } finally {
+      for (const fd of [...fds, ...ends]) closeRaw(fd);
+    }
+  });
+});
+
+test("C58 UnixListener.fromFd() takes a descriptor that listens and reports its address", async () => {
+  await withTempSocketPath(async (path) => {
+    const fd = rawSocket();
+    assertEquals(rawBind(fd, path), 0);
+    assertEquals(sockets.listen(fd, 5), 0);
+    using listener = UnixListener.fromFd(fd);
+    assertEquals(listener.fd, fd);
+    assertEquals(listener.addr, pathname(path));
+    using client = await connectAs(path, "hello");
+    assertEquals(await nameOf(listener.accept()), "hello");
+    assertEquals(client.closed, false);
+  });
+});
+
+test("C58 UnixListener.fromFd() refuses a stream socket that does not listen with EINVAL and leaves it to the caller", async () => {
+  await withTempDir(async (directory) => {
+    const unbound = rawSocket();
+    const bound = rawSocket();
+    const [end, peer] = UnixStream.pair();
+    try {
+      assertEquals(rawBind(bound, `${directory}/s`), 0);
+      for (const fd of [unbound, bound, end.fd]) {
+        const error = await assertFails(() => UnixListener.fromFd(fd), "EINVAL");
+        assert(error.message.includes(`descriptor ${fd}`), error.message);
+      }
+      assertEquals(sockets.listen(bound, 1), 0);
+      await end.writeAll(bytes("still there"));
+      assertEquals(await readText(peer), "still there");
+    } finally {
+      closeRaw(unbound);
+      closeRaw(bound);
+      end.close();
+      peer.close();
+    }
+  });
+});
+
+test("C58 UnixListener.fromFd() refuses a datagram socket, a file, a closed number and what is no number", async () => {
+  const datagram = rawSocket("datagram");
+  const plain = openSync("/dev/null", "r");
+  const gone = rawSocket();
+  closeRaw(gone);
+  try {
+    await assertFails(() => UnixListener.fromFd(datagram), "EPROTOTYPE");
+    await assertFails(() => UnixListener.fromFd(plain), "ENOTSOCK", "getsockopt");
+    await assertFails(() => UnixListener.fromFd(gone), "EBADF", "getsockopt");
+    assertThrows(() => UnixListener.fromFd(-1), RangeError);
+    assertThrows(() => UnixListener.fromFd(1.5), RangeError);
+    assertThrows(() => UnixListener.fromFd("3" as unknown as number), TypeError);
+  } finally {
+    closeRaw(datagram);
+    closeSync(plain);
+  }
+});
+
+test("C58 UnixStream.fromFd() refuses a descriptor that listens and leaves it listening", async () => {
+  await withListener(async (listener, path) => {
+    const error = await assertFails(() => UnixStream.fromFd(listener.fd), "EINVAL");
+    assert(error.message.includes("UnixListener.fromFd"), error.message);
+    using client = await connectAs(path, "hello");
+    assertEquals(await nameOf(listener.accept()), "hello");
+    assertEquals(client.closed, false);
+  });
+});
+
+test("UnixListener.fromFd() makes the descriptor non-blocking and close-on-exec", async () => {
+  await withTempSocketPath((path) => {
+    const { abi, libc } = native();
+    const { F_SETFD, F_SETFL, O_NONBLOCK, O_CLOEXEC } = abi.constants;
+    const fd = rawSocket();
+    assertEquals(rawBind(fd, path), 0);
+    assertEquals(sockets.listen(fd, 5), 0);
+    libc.fcntl(fd, F_SETFD, 0);
+    libc.fcntl(fd, F_SETFL, 0);
+    assertEquals(flagsOf(fd) & (O_NONBLOCK | O_CLOEXEC), 0);
+    using listener = UnixListener.fromFd(fd);
+    assertEquals(flagsOf(listener.fd) & (O_NONBLOCK | O_CLOEXEC), O_NONBLOCK | O_CLOEXEC);
+  });
+});
+
+test("C62 UnixListener.close() leaves the path of a listener that came from fromFd()", async () => {
+  await withTempSocketPath((path) => {
+    const fd = rawSocket();
+    assertEquals(rawBind(fd, path), 0);
+    assertEquals(sockets.listen(fd, 5), 0);
+    UnixListener.fromFd(fd).close();
+    assert(entryAt(path)?.isSocket);
+  });
+});
+
+test("C65 a listener whose path was removed and bound again keeps its backlog, and the new one gets what connects later", async () => {
+  await withListener(async (older, path) => {
+    using before = await connectAs(path, "before");
+    unlinkSync(path);
+    using newer = UnixListener.listen(path);
+    using after = await connectAs(path, "after");
+    assertEquals(await nameOf(newer.accept()), "after");
+    assertEquals(await nameOf(older.accept()), "before");
+    await assertFails(() => older.acceptSync({ timeout: 0 }), "ETIMEDOUT");
+    await assertFails(() => newer.acceptSync({ timeout: 0 }), "ETIMEDOUT");
+    assertEquals([before.closed, after.closed], [false, false]);
+  });
+});
+
+test("C67 connect(2) that found the backlog full succeeds with the same socket after one accept", async () => {
+  await withTempSocketPath((path) => {
+    using listener = UnixListener.listen(path, { backlog: 0 });
+    const [first, second] = [rawSocket(), rawSocket()];
+    try {
+      assertEquals(rawConnect(first, path), 0);
+      assertEquals(rawConnect(second, path), negated("EAGAIN"));
+      listener.acceptSync().close();
+      assertEquals(rawConnect(second, path), 0);
+    } finally {
+      closeRaw(first);
+      closeRaw(second);
+    }
+  });
+});
+
+test("C70 UnixStream.remoteAddr of an accepted connection is unnamed for a client that did not bind", async () => {
+  await withListener(async (listener, path) => {
+    using client = await UnixStream.connect(path);
+    using server = await listener.accept();
+    assertEquals(server.remoteAddr, UNNAMED);
+    assertEquals(client.localAddr, UNNAMED);
+  });
+});
+
+test("C70 UnixStream.remoteAddr of an accepted connection is the path of a client that bound, connected, closed and is gone", async () => {
+  await withListener(async (listener, path) => {
+    const from = `${path}.client`;
+    const client = await UnixStream.connect(path, { from });
+    assertEquals(client.localAddr, pathname(from));
+    client.close();
+    assertEquals(entryAt(from), null);
+    using server = await listener.accept();
+    assertEquals(server.remoteAddr, pathname(from));
+    assertEquals(await readText(server), null);
+  });
+});
+
+test("C71 UnixListener.accept() of a client that wrote and closed gives its data and then the end", async () => {
+  await withListener(async (listener, path) => {
+    const client = await connectAs(path, "last words");
+    client.close();
+    using server = await listener.accept();
+    assertEquals(await readText(server), "last words");
+    assertEquals(await readText(server), null);
+  });
+});
+
+test("C73 UnixListener.close() resets connections that wait in the backlog: ECONNRESET once, then the end", async () => {
+  await withTempSocketPath(async (path) => {
+    const listener = UnixListener.listen(path);
+    using idle = await UnixStream.connect(path);
+    using writer = await connectAs(path, "never read");
+    const pending = readText(idle);
+    await settled();
+    listener.close();
+    await assertFails(() => pending, "ECONNRESET", "recv");
+    assertEquals(await readText(idle), null);
+    await assertFails(() => writer.write(bytes("more")), "EPIPE", "send");
+    await assertFails(() => readText(writer), "ECONNRESET", "recv");
+    assertEquals(await readText(writer), null);
+  });
+});
+
+test("C74 shutdown(2) of a listener wakes UnixListener.accept() with EINVAL, and connecting is refused", async () => {
+  await withListener(async (listener, path) => {
+    // The time limits only keep a failure from waiting forever.
+    const pending = listener.accept({ signal: AbortSignal.timeout(30_000) });
+    await settled();
+    assertEquals(sockets.shutdown(listener.fd, native().abi.constants.SHUT_RD), 0);
+    await assertFails(() => pending, "EINVAL", "accept4");
+    await assertFails(() => UnixStream.connect(path), "ECONNREFUSED", "connect");
+    await assertFails(() => listener.acceptSync({ timeout: 30_000 }), "EINVAL", "accept4");
+  });
+});
+
+test("C74 shutdown(2) of a listener leaves what waits in the backlog to be accepted", async () => {
+  await withListener(async (listener, path) => {
+    using client = await connectAs(path, "early");
+    assertEquals(sockets.shutdown(listener.fd, native().abi.constants.SHUT_RD), 0);
+    assertEquals(await nameOf(listener.accept()), "early");
+    const signal = AbortSignal.timeout(30_000);
+    await assertFails(() => listener.accept({ signal }), "EINVAL", "accept4");
+    assertEquals(client.closed, false);
+  });
+});
+
+test("C74 an iteration over a listener that was shut down ends with the error EINVAL", async () => {
+  await withListener(async (listener) => {
+    const iteration = (async () => {
+      for await (const stream of listener) stream.close();
+    })();
+    await settled();
+    assertEquals(sockets.shutdown(listener.fd, native().abi.constants.SHUT_RD), 0);
+    const limit = setTimeout(() => listener.close(), 30_000);
+    await assertFails(() => iteration, "EINVAL", "accept4").finally(() => clearTimeout(limit));
+  });
+});
+
+test("C79 UnixListener.accept() makes connections non-blocking and close-on-exec, also where the listener is neither", async () => {
+  await withListener(async (listener, path) => {
+    const { abi, libc } = native();
+    const { F_SETFD, F_SETFL, O_NONBLOCK, O_CLOEXEC } = abi.constants;
+    using client = await UnixStream.connect(path);
+    using other = await UnixStream.connect(path);
+    libc.fcntl(listener.fd, F_SETFD, 0);
+    libc.fcntl(listener.fd, F_SETFL, 0);
+    using first = listener.acceptSync();
+    using second = await listener.accept();
+    for (const { fd } of [first, second, client, other]) {
+      assertEquals(flagsOf(fd) & (O_NONBLOCK | O_CLOEXEC), O_NONBLOCK | O_CLOEXEC);
+    }
+  });
+});
+
+test("C80 UnixStream.localAddr of an accepted connection is the listener's path, also after the listener closed", async () => {
+  await withTempSocketPath(async (path) => {
+    const listener = UnixListener.listen(path);
+    using client = await UnixStream.connect(path);
+    using server = await listener.accept();
+    listener.close();
+    assertEquals(existsSync(path), false);
+    assertEquals(server.localAddr, pathname(path));
+    assertEquals(listener.addr, pathname(path));
+    assertEquals(client.remoteAddr, pathname(path));
+    const asked = UnixStream.fromFd(server.intoFd());
+    assertEquals(asked.localAddr, pathname(path));
+    asked.close();
+  });
+});
+
+test("C80 UnixListener.addr of an abstract name and of one the kernel chose is what clients connect to", async () => {
+  const name = `afunix-listener-${crypto.randomUUID()}`;
+  using named = UnixListener.listen(abstract(name));
+  assertEquals(named.addr, abstract(name));
+  using chosen = UnixListener.listen({ kind: "unnamed" });
+  assert(chosen.addr.kind === "abstract");
+  assertEquals(/^[0-9a-f]{5}$/.test(new TextDecoder().decode(chosen.addr.name)), true);
+  for (const listener of [named, chosen]) {
+    using client = await UnixStream.connect(listener.addr);
+    using server = await listener.accept();
+    assertEquals(server.localAddr, listener.addr);
+    assertEquals(client.remoteAddr, listener.addr);
+  }
+});
+
+test("UnixListener.accept() waits for a connection", async () => {
+  await withListener(async (listener, path) => {
+    let done = false;
+    const pending = listener.accept().finally(() => done = true);
+    await settled();
+    assertEquals(done, false);
+    using client = await connectAs(path, "at last");
+    assertEquals(await nameOf(pending), "at last");
+    assertEquals(client.closed, false);
+  });
+});
+
+test("UnixListener.accept() gives connections in the order in which they were made", async () => {
+  await withListener(async (listener, path) => {
+    const names = Array.from({ length: 50 }, (_, i) => `client ${i}`);
+    const clients: UnixStream[] = [];
+    for (const name of names) clients.push(await connectAs(path, name));
+    const accepted: (string | null)[] = [];
+    for (let i = 0; i < 25; i++) accepted.push(await nameOf(listener.accept()));
+    for (let i = 0; i < 25; i++) accepted.push(await nameOf(listener.acceptSync()));
+    assertEquals(accepted, names);
+    for (const client of clients) client.close();
+  });
+});
+
+test("UnixListener.accept() serves calls that wait in the order of the calls", async () => {
+  await withListener(async (listener, path) => {
+    const order: number[] = [];
+    const waiting = Array.from({ length: 5 }, (_, i) =>
+      nameOf(
+        listener.accept().then((stream) => {
+          order.push(i);
+          return stream;
+        }),
+      ));
+    await settled();
+    const clients: UnixStream[] = [];
+    for (let i = 0; i < 5; i++) clients.push(await connectAs(path, `client ${i}`));
+    assertEquals(await Promise.all(waiting), [0, 1, 2, 3, 4].map((i) => `client ${i}`));
+    assertEquals(order, [0, 1, 2, 3, 4]);
+    for (const client of clients) client.close();
+  });
+});
+
+test("UnixListener.accept() is served from one burst to all of many calls that wait", async () => {
+  await withListener(async (listener, path) => {
+    // More than a turn finishes for one descriptor.
+    const waiting = Array.from({ length: 100 }, () => nameOf(listener.accept()));
+    await settled();
+    const clients = Array.from({ length: 100 }, (_, i) => {
+      const client = UnixStream.connectSync(path);
+      client.writeSync(bytes(`client ${i}`));
+      return client;
+    });
+    assertEquals(await Promise.all(waiting), clients.map((_, i) => `client ${i}`));
+    for (const client of clients) client.close();
+  });
+});
+
+test("UnixListener.accept() rejects with the signal's reason when aborted, and the next call gets the connection", async () => {
+  await withListener(async (listener, path) => {
+    const controller = new AbortController();
+    const pending = listener.accept({ signal: controller.signal });
+    await settled();
+    const reason = new Error("enough");
+    controller.abort(reason);
+    assertStrictEquals(await assertRejects(() => pending), reason);
+    using client = await connectAs(path, "hello");
+    assertEquals(await nameOf(listener.accept()), "hello");
+    assertEquals(client.closed, false);
+  });
+});
+
+test("UnixListener.accept() aborted together with a connection's arrival loses no connection", async () => {
+  await withListener(async (listener, path) => {
+    for (let round = 0; round < 200; round++) {
+      const controller = new AbortController();
+      const pending = listener.accept({ signal: controller.signal });
+      using client = UnixStream.connectSync(path);
+      client.writeSync(bytes(`${round}`));
+      // In half of the rounds the event may have been seen by now.
+      await settled(round % 4);
+      controller.abort();
+      const accepted = await pending.catch(() => listener.accept());
+      assertEquals(await nameOf(accepted), `${round}`);
+    }
+    await assertFails(() => listener.acceptSync({ timeout: 0 }), "ETIMEDOUT");
+  });
+});
+
+test("UnixListener.accept() aborted in the middle of the queue leaves the others in order", async () => {
+  await withListener(async (listener, path) => {
+    const controllers = Array.from({ length: 4 }, () => new AbortController());
+    const waiting = controllers.map(({ signal }) => nameOf(listener.accept({ signal })));
+    await settled();
+    controllers[0]!.abort();
+    controllers[2]!.abort();
+    await assertRejects(() => waiting[0]!);
+    await assertRejects(() => waiting[2]!);
+    using first = await connectAs(path, "first");
+    using second = await connectAs(path, "second");
+    assertEquals(await waiting[1], "first");
+    assertEquals(await waiting[3], "second");
+    assertEquals([first.closed, second.closed], [false, false]);
+  });
+});
+
+test("UnixListener.accept() with a signal that was aborted before takes no connection", async () => {
+  await withListener(async (listener, path) => {
+    using client = await connectAs(path, "hello");
+    const reason = new Error("never mind");
+    const signal = AbortSignal.abort(reason);
+    assertStrictEquals(await assertRejects(() => listener.accept({ signal })), reason);
+    assertEquals(await nameOf(listener.accept()), "hello");
+    assertEquals(client.closed, false);
+  });
+});
+
+test("UnixListener.acceptSync() takes a connection that is there and throws ETIMEDOUT when none comes in time", async () => {
+  await withListener(async (listener, path) => {
+    await assertFails(() => listener.acceptSync({ timeout: 0 }), "ETIMEDOUT", "accept4");
+    await assertFails(() => listener.acceptSync({ timeout: 20 }), "ETIMEDOUT", "accept4");
+    using client = await connectAs(path, "hello");
+    assertEquals(await nameOf(listener.acceptSync({ timeout: 0 })), "hello");
+    assertThrows(() => listener.acceptSync({ timeout: -1 }), RangeError);
+    assertThrows(() => listener.acceptSync({ timeout: NaN }), RangeError);
+    assertEquals(client.closed, false);
+  });
+});
+
+test("UnixListener.acceptSync() serves calls of accept() that already wait before itself", async () => {
+  await withListener(async (listener, path) => {
+    const earlier = nameOf(listener.accept());
+    await settled();
+    using first = UnixStream.connectSync(path);
+    first.writeSync(bytes("first"));
+    using second = UnixStream.connectSync(path);
+    second.writeSync(bytes("second"));
+    assertEquals(await nameOf(listener.acceptSync()), "second");
+    assertEquals(await earlier, "first");
+  });
+});
+
+test("UnixListener.close() makes accept() that waits reject with EBADF, and later calls too", async () => {
+  await withTempSocketPath(async (path) => {
+    const listener = UnixListener.listen(path);
+    const waiting = [listener.accept(), listener.accept()];
+    const outcomes = Promise.allSettled(waiting);
+    await settled();
+    listener.close();
+    for (const outcome of await outcomes) {
+      assert(outcome.status === "rejected");
+      assert(outcome.reason instanceof UnixSocketError);
+      assertEquals([outcome.reason.code, outcome.reason.syscall], ["EBADF", "accept4"]);
+    }
+    await assertFails(() => listener.accept(), "EBADF", "accept4");
+    await assertFails(() => listener.acceptSync(), "EBADF", "accept4");
+    assertEquals([listener.closed, listener.fd], [true, -1]);
+    listener.close();
+  });
+});
+
+test("UnixListener closes at the end of a using scope", async () => {
+  await withTempSocketPath(async (path) => {
+    {
+      using listener = UnixListener.listen(path);
+      assertEquals(listener.closed, false);
+    }
+    assertEquals(entryAt(path), null);
+    await assertFails(() => UnixStream.connect(path), "ENOENT", "connect");
+  });
+});
+
+test("UnixListener.intoFd() gives the listening descriptor away and leaves its path", async () => {
+  await withTempSocketPath(async (path) => {
+    const listener = UnixListener.listen(path);
+    const waiting = listener.accept();
+    await settled();
+    const rejected = assertFails(() => waiting, "EBADF", "accept4");
+    const fd = listener.intoFd();
+    await rejected;
+    listener.close();
+    using again = UnixListener.fromFd(fd);
+    using client = await connectAs(path, "hello");
+    assertEquals(await nameOf(again.accept()), "hello");
+    assertEquals(client.closed, false);
+  });
+});
+
+test("C83 leaving a loop over a UnixListener leaves it open, and another loop goes on", async () => {
+  await withListener(async (listener, path) => {
+    const clients: UnixStream[] = [];
+    for (let i = 0; i < 4; i++) clients.push(await connectAs(path, `client ${i}`));
+    const names: (string | null)[] = [];
+    for await (const stream of listener) {
+      names.push(await nameOf(stream));
+      if (names.length === 2) break;
+    }
+    assertEquals(listener.closed, false);
+    for await (const stream of listener) {
+      names.push(await nameOf(stream));
+      if (names.length === 4) break;
+    }
+    assertEquals(names, clients.map((_, i) => `client ${i}`));
+    for (const client of clients) client.close();
+  });
+});
+
+test("C83 an error in the body of a loop over a UnixListener leaves it open", async () => {
+  await withListener(async (listener, path) => {
+    using client = await connectAs(path, "first");
+    using other = await connectAs(path, "second");
+    const mishap = new Error("in the body");
+    const loop = async () => {
+      for await (const stream of listener) {
+        stream.close();
+        throw mishap;
+      }
+    };
+    assertStrictEquals(await assertRejects(loop), mishap);
+    assertEquals(await nameOf(listener.accept()), "second");
+    assertEquals([client.closed, other.closed], [false, false]);
+  });
+});
+
+test("C83 a loop over a UnixListener goes on after connections that were reset or gone", async () => {
+  await withListener(async (listener, path) => {
+    const served: string[] = [];
+    const loop = (async () => {
+      for await (const stream of listener) {
+        try {
+          const name = await readText(stream);
+          // The peer is gone in every other case, and this fails.
+          await stream.writeAll(bytes("hello"));
+          served.push(name ?? "(end)");
+        } catch (error) {
+          assert(error instanceof UnixSocketError);
+          served.push(error.code);
+        } finally {
+          stream.close();
+        }
+      }
+    })();
+    for (let i = 0; i < 10; i++) {
+      (await connectAs(path, "gone")).close();
+      using client = await connectAs(path, `client ${i}`);
+      assertEquals(await readText(client), "hello");
+    }
+    listener.close();
+    await loop;
+    const alternating = Array.from({ length: 10 }, (_, i) => ["EPIPE", `client ${i}`]).flat();
+    assertEquals(served, alternating);
+  });
+});
+
+test("UnixListener.close() ends a loop that waits, without an error", async () => {
+  await withTempSocketPath(async (path) => {
+    const listener = UnixListener.listen(path);
+    let connections = 0;
+    const loop = (async () => {
+      for await (const stream of listener) {
+        connections++;
+        stream.close();
+      }
+    })();
+    await settled();
+    listener.close();
+    await loop;
+    assertEquals(connections, 0);
+  });
+});
+
+test("UnixListener.close() in the body of a loop ends it, and what was accepted goes on", async () => {
+  await withTempSocketPath(async (path) => {
+    const listener = UnixListener.listen(path);
+    using client = await connectAs(path, "hello");
+    const accepted: UnixStream[] = [];
+    for await (const stream of listener) {
+      accepted.push(stream);
+      listener.close();
+    }
+    assertEquals(accepted.length, 1);
+    using server = accepted[0]!;
+    assertEquals(await readText(server), "hello");
+    await server.writeAll(bytes("back"));
+    assertEquals(await readText(client), "back");
+    for await (const _ of listener) assert(false, "a closed listener has no connections");
+  });
+});
+
+test("two loops over one UnixListener share its connections, each served once", async () => {
+  await withTempSocketPath(async (path) => {
+    const listener = UnixListener.listen(path);
+    const names: (string | null)[] = [];
+    const loops = [1, 2].map(async () => {
+      for await (const stream of listener) names.push(await nameOf(stream));
+    });
+    const clients: UnixStream[] = [];
+    for (let i = 0; i < 40; i++) clients.push(await connectAs(path, `${i}`));
+    for (const client of clients) assertEquals(await readText(client), null);
+    listener.close();
+    await Promise.all(loops);
+    assertEquals(names.map(Number).sort((a, b) => a - b), clients.map((_, i) => i));
+    for (const client of clients) client.close();
+  });
+});
+
+test("a loop over a UnixListener leaves other work its turns while connections keep coming", async () => {
+  await withListener(async (listener, path) => {
+    let rounds = 0;
+    let turned = false;
+    setImmediate(() => turned = true);
+    // Every connection is there before it is accepted, so that no accept has to wait.
+    UnixStream.connectSync(path).close();
+    for await (const stream of listener) {
+      stream.close();
+      if (turned || ++rounds > 10_000) break;
+      UnixStream.connectSync(path).close();
+    }
+    assert(turned, "10,000 connections were served in one turn of the event loop");
+  });
+});
+
+test("UnixListener serves 5,000 connections one after the other", async () => {
+  await withListener(async (listener, path) => {
+    let served = 0;
+    const loop = (async () => {
+      for await (const stream of listener) {
+        const buffer = new Uint8Array(8);
+        const count = await stream.read(buffer);
+        await stream.writeAll(buffer.subarray(0, count ?? 0));
+        stream.close();
+        served++;
+      }
+    })();
+    for (let i = 0; i < 5000; i++) {
+      using client = await UnixStream.connect(path);
+      await client.writeAll(bytes(`${i}`));
+      const echoed = await readText(client, 8);
+      if (echoed !== `${i}`) assertEquals(echoed, `${i}`);
+    }
+    listener.close();
+    await loop;
+    assertEquals(served, 5000);
+  });
+});
+
+test("UnixListener.listen() rejects arguments that make no sense before any system call", async () => {
+  await withTempSocketPath((path) => {
+    // deno-lint-ignore no-explicit-any -- what a program without types may pass
+    const listen = (...args: any[]) => (UnixListener.listen as any)(...args);
+    for (const backlog of [-1, 1.5, 2 ** 31, NaN]) {
+      assertThrows(() => listen(path, { backlog }), RangeError);
+    }
+    for (const mode of [-1, 0o1000, 0.5]) assertThrows(() => listen(path, { mode }), RangeError);
+    for (
+      const options of [
+        { backlog: "5" },
+        { mode: "600" },
+        { stale: "remove" },
+        { stale: true },
+        { unlinkOnClose: 1 },
+        7,
+        null,
+      ]
+    ) {
+      assertThrows(() => listen(path, options), TypeError);
+    }
+    for (const address of [undefined, null, 5, {}, { kind: "pathname" }]) {
+      assertThrows(() => listen(address), TypeError);
+    }
+    assertEquals(entryAt(path), null);
+  });
+});
+
+test("UnixListener's address, which its connections share, cannot be changed by way of one of them", async () => {
+  await withTempSocketPath(async (path) => {
+    using listener = UnixListener.listen(path);
+    using client = await UnixStream.connect(path);
+    using stream = await listener.accept();
+    const address = stream.localAddr as { path: string };
+    assertThrows(() => address.path = "/elsewhere", TypeError);
+    assertEquals(listener.addr, { kind: "pathname", path });
+    assertEquals(client.remoteAddr, listener.addr);
+  });
+});

@@ -1,0 +1,390 @@
+import { existsSync, renameSync, writeFileSync } from "node:fs";
+import { test } from "node:test";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { join } from "@std/path";
+import {
+  UnixDatagram,
+  UnixListener,
+  UnixSeqpacket,
+  UnixSeqpacketListener,
+  UnixStream,
+} from "../../mod.ts";
+import { native, sockets } from "../../ffi/mod.ts";
+import { closeRaw, entryAt } from "../support/listening.ts";
+import {
+  assertFails,
+  assertNoFdLeak,
+  bytes,
+  withTempDir,
+  withTempSocketPath,
+} from "../support/mod.ts";
+import { packedPath, succeed, withRawSocket } from "../support/raw.ts";
+import { content, sendTexts } from "../support/seqpacket.ts";
+import { isPending, outcome } from "../support/waiting.ts";
+
+function seqpacketType(): number {
+  return native().abi.linux!.SOCK_SEQPACKET;
+}
+
+/** What a server leaves that was killed. */
+function leaveStaleSeqpacket(path: string): void {
+  const fd = succeed(sockets.socket(seqpacketType()));
+  succeed(sockets.bind(fd, packedPath(path)));
+  succeed(sockets.listen(fd, 1));
+  closeRaw(fd);
+}
+
+test("UnixSeqpacketListener.accept() takes clients in the order in which they connected", async () => {
+  await withTempSocketPath(async (path) => {
+    using listener = UnixSeqpacketListener.listen(path);
+    assertEquals(listener.addr, { kind: "pathname", path });
+    for (const name of ["first", "second"]) {
+      using client = await UnixSeqpacket.connect(path);
+      await sendTexts(client, name);
+    }
+    for (const name of ["first", "second"]) {
+      using server = await listener.accept();
+      assertEquals(server.localAddr, listener.addr);
+      assertEquals(server.remoteAddr, { kind: "unnamed" });
+      assertEquals(content(await server.receive()), name);
+    }
+  });
+});
+
+test("UnixSeqpacketListener.accept() that waits is served in the order of the calls", async () => {
+  await withTempSocketPath(async (path) => {
+    using listener = UnixSeqpacketListener.listen(path);
+    const accepting = [listener.accept(), listener.accept()];
+    assert(await isPending(accepting[0]!));
+    using a = await UnixSeqpacket.connect(path);
+    await sendTexts(a, "first");
+    using b = await UnixSeqpacket.connect(path);
+    await sendTexts(b, "second");
+    const [first, second] = await Promise.all(accepting);
+    using _first = first!;
+    using _second = second!;
+    assertEquals(content(await first!.receive()), "first");
+    assertEquals(content(await second!.receive()), "second");
+  });
+});
+
+test("C68 UnixSeqpacket.connect() waits for room in the backlog", async () => {
+  await withTempSocketPath(async (path) => {
+    using listener = UnixSeqpacketListener.listen(path, { backlog: 0 });
+    using _first = await UnixSeqpacket.connect(path);
+    const connecting = UnixSeqpacket.connect(path);
+    assert(await isPending(connecting));
+    (await listener.accept()).close();
+    using second = await connecting;
+    await sendTexts(second, "admitted");
+    using server = await listener.accept();
+    assertEquals(content(await server.receive()), "admitted");
+  });
+});
+
+test("C68 UnixSeqpacket.connect() that waits can be aborted, and leaves nothing", async () => {
+  await withTempSocketPath(async (path) => {
+    using listener = UnixSeqpacketListener.listen(path, { backlog: 0 });
+    await assertNoFdLeak(async () => {
+      using _first = await UnixSeqpacket.connect(path);
+      const controller = new AbortController();
+      const from = `${path}.client`;
+      const connecting = UnixSeqpacket.connect(path, { from, signal: controller.signal });
+      assert(await isPending(connecting));
+      assertEquals(existsSync(from), true);
+      controller.abort("enough");
+      assertEquals(await outcome(connecting), "enough");
+      assertEquals(existsSync(from), false);
+      (await listener.accept()).close();
+    });
+    await assertFails(() => listener.acceptSync({ timeout: 0 }), "ETIMEDOUT", "accept4");
+  });
+});
+
+test("UnixSeqpacketListener.accept() that is aborted loses no connection", async () => {
+  await withTempSocketPath(async (path) => {
+    using listener = UnixSeqpacketListener.listen(path);
+    const controller = new AbortController();
+    const accepting = listener.accept({ signal: controller.signal });
+    assert(await isPending(accepting));
+    controller.abort("enough");
+    assertEquals(await outcome(accepting), "enough");
+    using client = await UnixSeqpacket.connect(path);
+    await sendTexts(client, "kept");
+    using server = await listener.accept();
+    assertEquals(content(await server.receive()), "kept");
+  });
+});
+
+test("UnixSeqpacketListener.acceptSync() fails with ETIMEDOUT where nobody comes", async () => {
+  await withTempSocketPath(async (path) => {
+    using listener = UnixSeqpacketListener.listen(path);
+    await assertFails(() => listener.acceptSync({ timeout: 0 }), "ETIMEDOUT", "accept4");
+    await assertFails(() => listener.acceptSync({ timeout: 5 }), "ETIMEDOUT", "accept4");
+    using _client = await UnixSeqpacket.connect(path);
+    using server = listener.acceptSync({ timeout: 0 });
+    assertEquals(server.closed, false);
+  });
+});
+
+test("C83 UnixSeqpacketListener iteration ends at close(), and leaving it leaves it open", async () => {
+  await withTempSocketPath(async (path) => {
+    const listener = UnixSeqpacketListener.listen(path);
+    using _one = await UnixSeqpacket.connect(path);
+    for await (using server of listener) {
+      assertEquals(server.closed, false);
+      break;
+    }
+    assertEquals(listener.closed, false);
+    using _two = await UnixSeqpacket.connect(path);
+    let accepted = 0;
+    for await (using _server of listener) {
+      accepted++;
+      listener.close();
+    }
+    assertEquals(accepted, 1);
+  });
+});
+
+test("C73 UnixSeqpacketListener.close() resets its backlog, and leaves what was accepted", async () => {
+  await withTempSocketPath(async (path) => {
+    const listener = UnixSeqpacketListener.listen(path);
+    using early = await UnixSeqpacket.connect(path);
+    using server = await listener.accept();
+    using late = await UnixSeqpacket.connect(path);
+    const accepting = listener.accept().then((socket) => socket.close());
+    await accepting;
+    using pending = await UnixSeqpacket.connect(path);
+    listener.close();
+    assertEquals(existsSync(path), false);
+    await assertFails(() => pending.receive(), "ECONNRESET", "recvmsg");
+    assertEquals(await pending.receive(), null);
+    assertEquals(await late.receive(), null);
+    await sendTexts(early, "goes on");
+    assertEquals(content(await server.receive()), "goes on");
+    assertEquals(server.localAddr, { kind: "pathname", path });
+  });
+});
+
+test("UnixSeqpacketListener.close() wakes accept() with EBADF; a second close does nothing", async () => {
+  await withTempSocketPath(async (path) => {
+    const listener = UnixSeqpacketListener.listen(path);
+    const accepting = listener.accept();
+    assert(await isPending(accepting));
+    listener.close();
+    listener.close();
+    await assertFails(() => accepting, "EBADF", "accept4");
+    await assertFails(() => listener.accept(), "EBADF", "accept4");
+    await assertFails(() => UnixSeqpacket.connect(path), "ENOENT", "connect");
+  });
+});
+
+test("C74 UnixSeqpacketListener.shutdown('read') ends accept() with EINVAL behind the backlog", async () => {
+  await withTempSocketPath(async (path) => {
+    using listener = UnixSeqpacketListener.listen(path);
+    using _client = await UnixSeqpacket.connect(path);
+    listener.shutdown("read");
+    await assertFails(() => UnixSeqpacket.connect(path), "ECONNREFUSED", "connect");
+    (await listener.accept()).close();
+    await assertFails(() => listener.accept(), "EINVAL", "accept4");
+  });
+});
+
+test("C64 UnixSeqpacketListener.listen() takes over the path of a dead one", async () => {
+  await withTempSocketPath(async (path) => {
+    leaveStaleSeqpacket(path);
+    const stale = entryAt(path)!;
+    await assertFails(
+      () => UnixSeqpacketListener.listen(path, { stale: "fail" }),
+      "EADDRINUSE",
+      "bind",
+    );
+    assertEquals(entryAt(path), stale);
+    using _listener = UnixSeqpacketListener.listen(path);
+    using client = await UnixSeqpacket.connect(path);
+    assertEquals(client.closed, false);
+  });
+});
+
+test("C64 UnixSeqpacketListener.listen() takes over the path of a dead socket of another type", async () => {
+  await withTempDir(async (directory) => {
+    for (const type of ["SOCK_STREAM", "SOCK_DGRAM"] as const) {
+      const path = join(directory, type);
+      await withRawSocket(type, (fd) => void succeed(sockets.bind(fd, packedPath(path))));
+      using _listener = UnixSeqpacketListener.listen(path);
+      using client = await UnixSeqpacket.connect(path);
+      assertEquals(client.closed, false);
+    }
+  });
+});
+
+test("C64 UnixSeqpacketListener.listen() takes no path from a live socket of any type", async () => {
+  await withTempDir(async (directory) => {
+    const servers = {
+      stream: UnixListener.listen(join(directory, "stream")),
+      datagram: UnixDatagram.bind(join(directory, "datagram")),
+      seqpacket: UnixSeqpacketListener.listen(join(directory, "seqpacket")),
+    };
+    using _stream = servers.stream;
+    using _datagram = servers.datagram;
+    using _seqpacket = servers.seqpacket;
+    for (const type of Object.keys(servers)) {
+      const path = join(directory, type);
+      const entry = entryAt(path);
+      await assertFails(() => UnixSeqpacketListener.listen(path), "EADDRINUSE", "bind");
+      assertEquals(entryAt(path), entry);
+    }
+    await assertFails(() => UnixListener.listen(join(directory, "seqpacket")), "EADDRINUSE");
+    await assertFails(() => UnixDatagram.bind(join(directory, "seqpacket")), "EADDRINUSE");
+    // Nobody's probe left a connection behind.
+    await assertFails(() => servers.stream.acceptSync({ timeout: 0 }), "ETIMEDOUT");
+  });
+});
+
+test("C64 UnixSeqpacketListener.listen() takes no path from a socket that is bound and not yet listening", async () => {
+  await withTempSocketPath(async (path) => {
+    await withRawSocket("SOCK_SEQPACKET", async (fd) => {
+      succeed(sockets.bind(fd, packedPath(path)));
+      const entry = entryAt(path);
+      await assertFails(() => UnixSeqpacketListener.listen(path), "EADDRINUSE", "bind");
+      assertEquals(entryAt(path), entry);
+    });
+  });
+});
+
+test("C59 UnixSeqpacketListener.listen() never removes what is no socket", async () => {
+  await withTempSocketPath(async (path) => {
+    writeFileSync(path, "precious");
+    await assertFails(() => UnixSeqpacketListener.listen(path), "EADDRINUSE", "bind");
+    assertEquals(entryAt(path)?.isSocket, false);
+  });
+});
+
+test("UnixSeqpacketListener.listen() gives the file its mode, and keeps it with unlinkOnClose false", async () => {
+  await withTempSocketPath((path) => {
+    const listener = UnixSeqpacketListener.listen(path, { mode: 0o640, unlinkOnClose: false });
+    assertEquals(entryAt(path)?.mode, 0o640);
+    listener.close();
+    assertEquals(entryAt(path)?.isSocket, true);
+  });
+});
+
+test("C62 UnixSeqpacketListener.close() leaves the file of another that took its place", async () => {
+  await withTempDir(async (directory) => {
+    const path = join(directory, "test.sock");
+    const first = UnixSeqpacketListener.listen(path);
+    renameSync(path, `${path}.moved`);
+    using _second = UnixSeqpacketListener.listen(path);
+    first.close();
+    using client = await UnixSeqpacket.connect(path);
+    assertEquals(client.closed, false);
+  });
+});
+
+test("A7 UnixSeqpacketListener.listen() and connect() take a path beyond sun_path", async () => {
+  await withTempDir(async (directory) => {
+    const path = join(directory, "x".repeat(150));
+    {
+      using listener = UnixSeqpacketListener.listen(path);
+      using client = await UnixSeqpacket.connect(path, { from: `${path}.client` });
+      using server = await listener.accept();
+      assertEquals(client.remoteAddr, { kind: "pathname", path });
+      assertEquals(server.localAddr, { kind: "pathname", path });
+      await sendTexts(client, "far");
+      assertEquals(content(await server.receive()), "far");
+    }
+    assertEquals(existsSync(path), false);
+    assertEquals(existsSync(`${path}.client`), false);
+  });
+});
+
+test("A11 UnixSeqpacketListener.listen() on the unnamed address gets a name from the kernel", async () => {
+  using listener = UnixSeqpacketListener.listen({ kind: "unnamed" });
+  assert(listener.addr.kind === "abstract");
+  assertEquals(listener.addr.name.length, 5);
+  using client = await UnixSeqpacket.connect(listener.addr);
+  using _server = await listener.accept();
+  assertEquals(client.remoteAddr, listener.addr);
+});
+
+test("UnixSeqpacketListener.fromFd() takes over a listener, and leaves its path", async () => {
+  await withTempSocketPath(async (path) => {
+    const fd = UnixSeqpacketListener.listen(path).intoFd();
+    const listener = UnixSeqpacketListener.fromFd(fd);
+    assertEquals(listener.addr, { kind: "pathname", path });
+    using client = await UnixSeqpacket.connect(path);
+    using server = await listener.accept();
+    await sendTexts(client, "");
+    assertEquals(content(await server.receive()), "");
+    listener.close();
+    assertEquals(existsSync(path), true);
+  });
+});
+
+test("UnixSeqpacketListener.fromFd() refuses what does not listen, and leaves it open", async () => {
+  await withTempSocketPath(async (path) => {
+    using streams = UnixListener.listen(path);
+    const [a, b] = UnixSeqpacket.pair();
+    using _a = a;
+    using _b = b;
+    await assertFails(() => UnixSeqpacketListener.fromFd(streams.fd), "EPROTOTYPE");
+    await assertFails(() => UnixSeqpacketListener.fromFd(a.fd), "EINVAL");
+    await assertFails(() => UnixListener.fromFd(a.fd), "EPROTOTYPE");
+    await sendTexts(a, "open");
+    assertEquals(content(await b.receive()), "open");
+    using client = await UnixStream.connect(path);
+    assertEquals(client.closed, false);
+    (await streams.accept()).close();
+  });
+});
+
+test("C71 UnixSeqpacketListener.accept() finds the records of a client that is gone", async () => {
+  await withTempSocketPath(async (path) => {
+    using listener = UnixSeqpacketListener.listen(path);
+    {
+      using client = await UnixSeqpacket.connect(path, { from: `${path}.gone` });
+      await sendTexts(client, "one", "two");
+    }
+    using server = await listener.accept();
+    assertEquals(server.remoteAddr, { kind: "pathname", path: `${path}.gone` });
+    assertEquals(content(await server.receive()), "one");
+    assertEquals(content(await server.receive()), "two");
+    assertEquals(await server.receive(), null);
+    await assertFails(() => server.send(bytes("late")), "EPIPE", "send");
+  });
+});
+
+test("UnixSeqpacketListener.listen() refuses arguments that make no sense", async () => {
+  await withTempSocketPath(async (path) => {
+    assertThrows(() => UnixSeqpacketListener.listen(path, { backlog: -1 }), RangeError);
+    assertThrows(() => UnixSeqpacketListener.listen(path, { mode: 0o1000 }), RangeError);
+    assertThrows(() => UnixSeqpacketListener.listen(path, { stale: "x" as "fail" }), TypeError);
+    assertThrows(() => UnixSeqpacketListener.listen("\0name", { mode: 0o600 }), TypeError);
+    await assertRejects(() => UnixSeqpacket.connect(5 as unknown as string), TypeError);
+    await assertFails(() => UnixSeqpacketListener.listen(""), "EINVAL", "bind");
+    await assertFails(() => UnixSeqpacket.connect(""), "EINVAL", "connect");
+    await assertFails(() => UnixSeqpacket.connect({ kind: "unnamed" }), "EINVAL", "connect");
+    assertEquals(existsSync(path), false);
+  });
+});
+
+test("N241 UnixSeqpacketListener with a backlog of 1 serves many clients at once", async () => {
+  await withTempSocketPath(async (path) => {
+    using listener = UnixSeqpacketListener.listen(path, { backlog: 1 });
+    const serving = (async () => {
+      for await (const server of listener) {
+        const record = await server.receive();
+        await server.send(record!.data);
+        server.close();
+      }
+    })();
+    const answers = await Promise.all(Array.from({ length: 50 }, async (_, i) => {
+      using client = await UnixSeqpacket.connect(path);
+      await sendTexts(client, String(i));
+      return content(await client.receive());
+    }));
+    assertEquals(answers, Array.from({ length: 50 }, (_, i) => String(i)));
+    listener.close();
+    await serving;
+  });
+});

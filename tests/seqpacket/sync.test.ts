@@ -1,0 +1,105 @@
+import { test } from "node:test";
+import { assert, assertEquals } from "@std/assert";
+import { UnixSeqpacket, UnixSeqpacketListener } from "../../mod.ts";
+import { python } from "../support/interop.ts";
+import { assertFails, bytes, unlessProgram, withTempSocketPath } from "../support/mod.ts";
+import { content, drain, fillRecords, sendTexts, withSeqpackets } from "../support/seqpacket.ts";
+import { isPending } from "../support/waiting.ts";
+
+test("UnixSeqpacket.connectSync(), acceptSync(), sendSync() and receiveSync() need no turn", async () => {
+  await withTempSocketPath((path) => {
+    using listener = UnixSeqpacketListener.listen(path);
+    using client = UnixSeqpacket.connectSync(path, { from: `${path}.me`, timeout: 10_000 });
+    using server = listener.acceptSync({ timeout: 10_000 });
+    client.sendSync(bytes("question"), { timeout: 10_000 });
+    client.sendSync(bytes(""), { timeout: 10_000 });
+    assertEquals(content(server.peekSync({ timeout: 10_000 })), "question");
+    const question = server.receiveSync({ timeout: 10_000 });
+    assertEquals(content(question), "question");
+    assertEquals(question?.from, { kind: "pathname", path: `${path}.me` });
+    assertEquals(content(server.receiveSync()), "");
+    client.close();
+    assertEquals(server.peekSync(), null);
+    assertEquals(server.receiveSync(), null);
+  });
+});
+
+test("UnixSeqpacket.receiveSync() and peekSync() fail with ETIMEDOUT where nothing comes", async () => {
+  await withSeqpackets("pair", async (a, b) => {
+    for (const timeout of [0, 5]) {
+      await assertFails(() => b.receiveSync({ timeout }), "ETIMEDOUT", "recvmsg");
+      await assertFails(() => b.peekSync({ timeout }), "ETIMEDOUT", "recvmsg");
+    }
+    await sendTexts(a, "later");
+    assertEquals(content(b.receiveSync({ timeout: 0 })), "later");
+  });
+});
+
+test("UnixSeqpacket.sendSync() fails with ETIMEDOUT where there is no room, and sends nothing", async () => {
+  await withSeqpackets("pair", async (a, b) => {
+    const sent = await fillRecords(a);
+    for (const timeout of [0, 5]) {
+      await assertFails(() => a.sendSync(bytes("never"), { timeout }), "ETIMEDOUT", "send");
+    }
+    await drain(b, sent);
+    await assertFails(() => b.receiveSync({ timeout: 0 }), "ETIMEDOUT", "recvmsg");
+    a.sendSync(bytes("room"), { timeout: 0 });
+    assertEquals(content(b.receiveSync({ timeout: 0 })), "room");
+  });
+});
+
+test("UnixSeqpacket.receiveSync() lets those that wait go first", async () => {
+  await withSeqpackets("pair", async (a, b) => {
+    const first = b.receive();
+    assert(await isPending(first));
+    await sendTexts(a, "1", "2");
+    assertEquals(content(b.receiveSync({ timeout: 10_000 })), "2");
+    assertEquals(content(await first), "1");
+  });
+});
+
+test("UnixSeqpacket.connectSync() fails with ETIMEDOUT at a full backlog and leaves nothing", async () => {
+  await withTempSocketPath(async (path) => {
+    using listener = UnixSeqpacketListener.listen(path, { backlog: 0 });
+    using first = UnixSeqpacket.connectSync(path);
+    await assertFails(
+      () => UnixSeqpacket.connectSync(path, { timeout: 5 }),
+      "ETIMEDOUT",
+      "connect",
+    );
+    using accepted = listener.acceptSync({ timeout: 0 });
+    await sendTexts(first, "first");
+    assertEquals(content(await accepted.receive()), "first");
+    await assertFails(() => listener.acceptSync({ timeout: 0 }), "ETIMEDOUT", "accept4");
+  });
+});
+
+test(
+  "UnixSeqpacket.receiveSync() blocks until another process sends, and until it ends",
+  { skip: unlessProgram("python3") },
+  async () => {
+    await withTempSocketPath(async (path) => {
+      using listener = UnixSeqpacketListener.listen(path);
+      await using peer = python(
+        `
+        client = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        client.connect(args[0])
+        assert client.recv(100) == b"go"
+        for i in range(3):
+            client.send(b"%d" % i)
+            assert client.recv(100) == b"%d" % i
+        `,
+        [path],
+      );
+      using server = listener.acceptSync({ timeout: 60_000 });
+      server.sendSync(bytes("go"));
+      for (let i = 0; i < 3; i++) {
+        const record = server.receiveSync({ timeout: 60_000 });
+        assertEquals(content(record), String(i));
+        server.sendSync(record!.data);
+      }
+      assertEquals(server.receiveSync({ timeout: 60_000 }), null);
+      await peer.succeeded();
+    });
+  },
+);

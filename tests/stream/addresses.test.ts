@@ -1,0 +1,180 @@
+import { assert, assertEquals, assertMatch } from "@std/assert";
+import { join } from "@std/path";
+import { existsSync, writeFileSync } from "node:fs";
+import process from "node:process";
+import { test } from "node:test";
+import { file, native, sockets } from "../../ffi/mod.ts";
+import { abstract, type Address, UnixListener, UnixStream } from "../../mod.ts";
+import {
+  assertFails,
+  assertNoFdLeak,
+  commandFor,
+  readText,
+  RUNTIME,
+  TestProcess,
+  withSocketPair,
+  withTempDir,
+  withTempSocketPath,
+} from "../support/mod.ts";
+import { program, withConnection } from "../support/streams.ts";
+
+const unnamed: Address = { kind: "unnamed" };
+
+function pathname(path: string): Address {
+  return { kind: "pathname", path };
+}
+
+function nameOf(address: Address): string {
+  assert(address.kind === "abstract");
+  return new TextDecoder().decode(address.name);
+}
+
+test("UnixStream.localAddr and remoteAddr of a connection are the listener's path on one side each", async () => {
+  await withConnection((client, server, path) => {
+    assertEquals([client.localAddr, client.remoteAddr], [unnamed, pathname(path)]);
+    assertEquals([server.localAddr, server.remoteAddr], [pathname(path), unnamed]);
+  });
+});
+
+test("UnixStream.localAddr and remoteAddr of an abstract connection are its name", async () => {
+  const name = abstract(`afunix-test-\0-${process.pid}-${Math.random()}`);
+  using listener = UnixListener.listen(name);
+  using client = await UnixStream.connect(name);
+  using server = await listener.accept();
+  assertEquals([client.localAddr, client.remoteAddr], [unnamed, name]);
+  assertEquals([server.localAddr, server.remoteAddr], [name, unnamed]);
+});
+
+test("UnixStream.localAddr and remoteAddr of a pair are unnamed", async () => {
+  await withSocketPair((a, b) => {
+    for (const end of [a, b]) assertEquals([end.localAddr, end.remoteAddr], [unnamed, unnamed]);
+  });
+});
+
+test("UnixStream.localAddr and remoteAddr outlive the stream once they were asked", async () => {
+  await withConnection((_, server, path) => {
+    assertEquals([server.localAddr, server.remoteAddr], [pathname(path), unnamed]);
+    server.close();
+    assertEquals([server.localAddr, server.remoteAddr], [pathname(path), unnamed]);
+  });
+});
+
+test("UnixStream.remoteAddr still answers after the peer closed", async () => {
+  await withTempDir(async (directory) => {
+    const [path, from] = [join(directory, "server"), join(directory, "client")];
+    using listener = UnixListener.listen(path);
+    const client = await UnixStream.connect(path, { from });
+    using server = await listener.accept();
+    client.close();
+    assertEquals(server.remoteAddr, pathname(from));
+    assertEquals(await readText(server), null);
+  });
+});
+
+test("UnixStream.connect() with from binds to a path first, and removes it on close", async () => {
+  await withTempDir(async (directory) => {
+    const [path, from] = [join(directory, "server"), join(directory, "client")];
+    using listener = UnixListener.listen(path);
+    using client = await UnixStream.connect(path, { from });
+    using server = await listener.accept();
+    assertEquals([client.localAddr, client.remoteAddr], [pathname(from), pathname(path)]);
+    assertEquals([server.localAddr, server.remoteAddr], [pathname(path), pathname(from)]);
+    assert(existsSync(from));
+    client.close();
+    assert(!existsSync(from));
+  });
+});
+
+test("UnixStream.connectSync() with from binds to an abstract name first", async () => {
+  await withTempSocketPath(async (path) => {
+    const from = abstract(`afunix-test-${process.pid}-${Math.random()}`);
+    using listener = UnixListener.listen(path);
+    using client = UnixStream.connectSync(path, { from });
+    using server = await listener.accept();
+    assertEquals(client.localAddr, from);
+    assertEquals(server.remoteAddr, from);
+  });
+});
+
+test("UnixStream.connect() from the unnamed address has a name that the kernel chose", async () => {
+  await withTempSocketPath(async (path) => {
+    using listener = UnixListener.listen(path);
+    using client = await UnixStream.connect(path, { from: { kind: "unnamed" } });
+    using server = await listener.accept();
+    assertMatch(nameOf(client.localAddr), /^[0-9a-f]{5}$/);
+    assertEquals(server.remoteAddr, client.localAddr);
+  });
+});
+
+test("UnixStream.connect() from an address in use fails with EADDRINUSE and leaves what is there", async () => {
+  await withTempDir(async (directory) => {
+    const [path, from] = [join(directory, "server"), join(directory, "taken")];
+    using _listener = UnixListener.listen(path);
+    using _other = UnixListener.listen(from);
+    const connect = () => UnixStream.connect(path, { from });
+    const error = await assertFails(connect, "EADDRINUSE", "bind");
+    assertEquals(error.address, from);
+    assert(existsSync(from));
+    const plain = join(directory, "plain");
+    writeFileSync(plain, "not a socket");
+    await assertFails(() => UnixStream.connectSync(path, { from: plain }), "EADDRINUSE", "bind");
+    assert(existsSync(plain));
+  });
+});
+
+test("UnixStream.connect() with from leaves neither file nor descriptor when it fails", async () => {
+  await withTempDir((directory) =>
+    assertNoFdLeak(async () => {
+      const from = join(directory, "client");
+      const missing = join(directory, "missing");
+      await assertFails(() => UnixStream.connect(missing, { from }), "ENOENT", "connect");
+      assert(!existsSync(from));
+      await assertFails(() => UnixStream.connectSync(missing, { from }), "ENOENT", "connect");
+      assert(!existsSync(from));
+    })
+  );
+});
+
+test("UnixStream.peerCredentials() of a pair are its creator's", async () => {
+  await withSocketPair((a, b) => {
+    const own = { pid: process.pid, uid: process.geteuid!(), gid: process.getegid!() };
+    assertEquals(a.peerCredentials(), own);
+    assertEquals(b.peerCredentials(), own);
+  });
+});
+
+test("UnixStream.peerCredentials() of an accepted stream are those of the process that connected", async () => {
+  await withTempSocketPath(async (path) => {
+    using listener = UnixListener.listen(path);
+    const command = commandFor(RUNTIME, program("stream_peer.ts"));
+    await using peer = new TestProcess([...command, path, "read:1"]);
+    using server = await listener.accept();
+    const theirs = { pid: peer.pid, uid: process.geteuid!(), gid: process.getegid!() };
+    assertEquals(server.peerCredentials(), theirs);
+    server.close();
+    assertEquals((await peer.finished).stderr, "");
+  });
+});
+
+test("UnixStream.peerCredentials() of a client are those of the process that listens", async () => {
+  await withConnection((client, server) => {
+    const own = { pid: process.pid, uid: process.geteuid!(), gid: process.getegid!() };
+    assertEquals(client.peerCredentials(), own);
+    server.close();
+    assertEquals(client.peerCredentials(), own);
+  });
+});
+
+test("UnixStream.peerCredentials() are null where there is no peer", () => {
+  using stream = UnixStream.fromFd(sockets.socket(native().abi.constants.SOCK_STREAM));
+  assertEquals(stream.peerCredentials(), null);
+});
+
+test("UnixStream.localAddr of an adopted socket is read from the kernel", async () => {
+  await withConnection((client, server, path) => {
+    using adopted = UnixStream.fromFd(file.duplicate(server.fd));
+    assertEquals([adopted.localAddr, adopted.remoteAddr], [pathname(path), unnamed]);
+    using other = UnixStream.fromFd(file.duplicate(client.fd));
+    assertEquals([other.localAddr, other.remoteAddr], [unnamed, pathname(path)]);
+  });
+});

@@ -1,0 +1,181 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { test } from "node:test";
+import { file, native, sockets } from "../../ffi/mod.ts";
+import { Fd, UnixListener, UnixStream } from "../../mod.ts";
+import {
+  assertFails,
+  assertNoFdLeak,
+  bytes,
+  fill,
+  readText,
+  settled,
+  withSocketPair,
+  withTempSocketPath,
+} from "../support/mod.ts";
+import { O_CLOEXEC, O_NONBLOCK, openFlags } from "../support/streams.ts";
+
+function isSocket(fd: number): boolean {
+  const status = file.status(fd);
+  return typeof status !== "number" && file.isSocketMode(status.mode);
+}
+
+test("UnixStream closes at the end of a `using` scope, and the peer sees the end", async () => {
+  await withSocketPair(async (a, b) => {
+    let fd;
+    {
+      using scoped = a;
+      fd = scoped.fd;
+      await scoped.writeAll(bytes("in the scope"));
+      assert(fd >= 0 && !scoped.closed);
+    }
+    assertEquals([a.closed, a.fd], [true, -1]);
+    assertEquals(await readText(b), "in the scope");
+    assertEquals(await readText(b), null);
+  });
+});
+
+test("UnixStream closes at the end of a `using` scope that throws", async () => {
+  await withSocketPair((a) => {
+    const failing = () => {
+      using _scoped = a;
+      throw new Error("in the scope");
+    };
+    assertThrows(failing, Error, "in the scope");
+    assert(a.closed);
+  });
+});
+
+test("UnixStream.intoFd() gives the descriptor away and fromFd() takes it with the bytes under way", async () => {
+  await withSocketPair(async (a, b) => {
+    await a.writeAll(bytes("under way"));
+    const number = b.fd;
+    const fd = b.intoFd();
+    assertEquals([fd, b.fd, b.closed], [number, -1, true]);
+    using taken = UnixStream.fromFd(fd);
+    assertEquals(taken.fd, fd);
+    b.close();
+    assertEquals(await readText(taken), "under way");
+    await taken.writeAll(bytes("still open"));
+    assertEquals(await readText(a), "still open");
+  });
+});
+
+test("UnixStream.intoFd() wakes what waits with EBADF, and the next owner can wait again", async () => {
+  await withSocketPair(async (a, b) => {
+    fill(b);
+    const waiting = [
+      assertFails(() => b.read(new Uint8Array(1)), "EBADF", "recv"),
+      assertFails(() => b.writeAll(new Uint8Array(1)), "EBADF", "send"),
+    ];
+    const fd = b.intoFd();
+    const [error] = await Promise.all(waiting);
+    assertEquals(error!.message, "Cannot read: EBADF (the descriptor was given away)");
+    using taken = UnixStream.fromFd(fd);
+    const reading = readText(taken);
+    await settled();
+    await a.writeAll(bytes("for the next owner"));
+    assertEquals(await reading, "for the next owner");
+  });
+});
+
+test("UnixStream.intoFd() leaves the descriptor open, non-blocking and close-on-exec", async () => {
+  await withSocketPair((a) => {
+    const fd = a.intoFd();
+    try {
+      assert(isSocket(fd));
+      assertEquals(openFlags(fd) & (O_NONBLOCK | O_CLOEXEC), O_NONBLOCK | O_CLOEXEC);
+    } finally {
+      file.closeHandedOver(fd);
+    }
+  });
+});
+
+test("UnixStream.fromFd() makes a blocking descriptor non-blocking and close-on-exec", async () => {
+  const { libc, abi } = native();
+  const ends = new Int32Array(new ArrayBuffer(8));
+  assertEquals(libc.socketpair(abi.constants.AF_UNIX, abi.constants.SOCK_STREAM, 0, ends), 0);
+  assertEquals(openFlags(ends[0]!) & (O_NONBLOCK | O_CLOEXEC), 0);
+  using a = UnixStream.fromFd(ends[0]!);
+  using b = UnixStream.fromFd(ends[1]!);
+  for (const end of [a, b]) {
+    assertEquals(openFlags(end.fd) & (O_NONBLOCK | O_CLOEXEC), O_NONBLOCK | O_CLOEXEC);
+  }
+  const reading = readText(b);
+  await settled();
+  await a.writeAll(bytes("hello"));
+  assertEquals(await reading, "hello");
+});
+
+test("UnixStream.fromFd() refuses what is no connected stream socket, and leaves it to the caller", async () => {
+  await withTempSocketPath(async (path) => {
+    const { constants, linux } = native().abi;
+    using plain = Fd.open("/dev/null");
+    using datagram = Fd.adopt(sockets.socket(constants.SOCK_DGRAM));
+    using seqpacket = Fd.adopt(sockets.socket(linux!.SOCK_SEQPACKET));
+    using internet = Fd.adopt(native().libc.socket(2, constants.SOCK_STREAM, 0));
+    using listener = UnixListener.listen(path);
+    const cases: [Fd | UnixListener, string][] = [
+      [plain, "ENOTSOCK"],
+      [datagram, "EPROTOTYPE"],
+      [seqpacket, "EPROTOTYPE"],
+      [internet, "EPROTOTYPE"],
+      [listener, "EINVAL"],
+    ];
+    for (const [owner, code] of cases) {
+      const { message } = await assertFails(() => UnixStream.fromFd(owner.fd), code, "getsockopt");
+      assert(message.startsWith(`Cannot use descriptor ${owner.fd} as a UnixStream: ${code}`));
+      assert(typeof file.status(owner.fd) !== "number");
+    }
+    using _client = await UnixStream.connect(path);
+    (await listener.accept()).close();
+  });
+});
+
+test("UnixStream.fromFd() refuses numbers that are no descriptor", async () => {
+  await assertFails(() => UnixStream.fromFd(0x7fff_ffff), "EBADF", "getsockopt");
+  for (const fd of [-1, 1.5, NaN, 2 ** 31]) {
+    assertThrows(() => UnixStream.fromFd(fd), RangeError, "a descriptor");
+  }
+  for (const fd of ["3", null, undefined, 3n, {}]) {
+    assertThrows(() => UnixStream.fromFd(fd as unknown as number), TypeError, "a descriptor");
+  }
+});
+
+test("UnixStream.intoFd() fails with EBADF the second time", async () => {
+  await withSocketPair(async (a) => {
+    const fd = a.intoFd();
+    await assertFails(() => a.intoFd(), "EBADF");
+    file.closeHandedOver(fd);
+  });
+});
+
+test("UnixStream.intoFd() leaves the path that connect() made for `from`", async () => {
+  await withTempSocketPath(async (path) => {
+    const from = `${path}.from`;
+    using listener = UnixListener.listen(path);
+    using client = await UnixStream.connect(path, { from });
+    using server = await listener.accept();
+    using taken = UnixStream.fromFd(client.intoFd());
+    client.close();
+    assertEquals(taken.localAddr, { kind: "pathname", path: from });
+    assertEquals(server.remoteAddr, { kind: "pathname", path: from });
+    taken.close();
+    using _again = UnixListener.listen(from, { stale: "replace" });
+    await assertFails(() => UnixListener.listen(from, { stale: "fail" }), "EADDRINUSE");
+  });
+});
+
+test("UnixStream handed from owner to owner leaves no descriptor behind", async () => {
+  await assertNoFdLeak(async () => {
+    for (let round = 0; round < 20; round++) {
+      const [a, b] = UnixStream.pair();
+      const c = UnixStream.fromFd(a.intoFd());
+      const reading = readText(c);
+      await b.writeAll(bytes("x"));
+      assertEquals(await reading, "x");
+      const d = UnixStream.fromFd(c.intoFd());
+      d.close();
+      b.close();
+    }
+  });
+});

@@ -1,0 +1,248 @@
+import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { test } from "node:test";
+import { UnixListener, type UnixStream } from "../../mod.ts";
+import {
+  assertFails,
+  bytes,
+  commandFor,
+  fill,
+  readText,
+  readToEnd,
+  RUNTIME,
+  TestProcess,
+  text,
+  withSocketPair,
+  withTempSocketPath,
+} from "../support/mod.ts";
+import { digest, isPending, pattern, program } from "../support/streams.ts";
+
+function readTextSync(stream: UnixStream, size = 1024): string | null {
+  const buffer = new Uint8Array(size);
+  const count = stream.readSync(buffer, { timeout: 0 });
+  return count === null ? null : text(buffer.subarray(0, count));
+}
+
+/** Runs a body with a stream whose other end another process works, as the steps say. */
+function withPeerProcess(
+  steps: string[],
+  body: (stream: UnixStream, peer: TestProcess) => void | Promise<void>,
+): Promise<void> {
+  return withTempSocketPath(async (path) => {
+    using listener = UnixListener.listen(path);
+    const command = commandFor(RUNTIME, program("stream_peer.ts"));
+    await using peer = new TestProcess([...command, path, ...steps]);
+    // The limit is for a peer that cannot start.
+    using stream = listener.acceptSync({ timeout: 30_000 });
+    await body(stream, peer);
+  });
+}
+
+test("UnixStream's sync methods carry bytes both ways and the end", async () => {
+  await withSocketPair((a, b) => {
+    a.writeAllSync(bytes("there"));
+    assertEquals(b.writeSync(bytes("back")), 4);
+    assertEquals([readTextSync(b), readTextSync(a)], ["there", "back"]);
+    a.closeWrite();
+    assertEquals([readTextSync(b), readTextSync(b)], [null, null]);
+  });
+});
+
+test("UnixStream.readSync() and peekSync() throw ETIMEDOUT when nothing comes in time", async () => {
+  await withSocketPair(async (_, b) => {
+    const buffer = new Uint8Array(8);
+    for (const timeout of [0, 0.5, 5]) {
+      for (const call of [b.readSync.bind(b), b.peekSync.bind(b)]) {
+        const error = await assertFails(() => call(buffer, { timeout }), "ETIMEDOUT", "recv");
+        assertEquals(error.message, "Cannot read: ETIMEDOUT");
+        assertEquals([error.errno, error.bytesTransferred], [110, undefined]);
+      }
+    }
+  });
+});
+
+test("UnixStream.readSync() and peekSync() with timeout 0 take what is there", async () => {
+  await withSocketPair((a, b) => {
+    a.writeSync(bytes("now"));
+    const buffer = new Uint8Array(8);
+    assertEquals(b.peekSync(buffer, { timeout: 0 }), 3);
+    assertEquals(b.readSync(buffer, { timeout: 0 }), 3);
+  });
+});
+
+test("UnixStream.writeSync() throws ETIMEDOUT when nothing fits in time", async () => {
+  await withSocketPair(async (a) => {
+    fill(a);
+    const written = a.bytesWritten;
+    for (const timeout of [0, 5]) {
+      const write = () => a.writeSync(bytes("more"), { timeout });
+      const error = await assertFails(write, "ETIMEDOUT", "send");
+      assertEquals([error.errno, error.bytesTransferred], [110, undefined]);
+    }
+    assertEquals(a.bytesWritten, written);
+  });
+});
+
+test("UnixStream.writeAllSync() throws ETIMEDOUT and says how many bytes were taken", async () => {
+  for (const timeout of [0, 5]) {
+    await withSocketPair(async (a, b) => {
+      const data = pattern(4 << 20);
+      const write = () => a.writeAllSync(data, { timeout });
+      const error = await assertFails(write, "ETIMEDOUT", "send");
+      const sent = error.bytesTransferred!;
+      assert(sent > 0 && sent < data.length, `${sent} bytes`);
+      assertEquals(a.bytesWritten, sent);
+      assertStringIncludes(error.message, `after ${sent} bytes`);
+      const nothing = await assertFails(write, "ETIMEDOUT", "send");
+      assertEquals(nothing.bytesTransferred, 0);
+      a.closeWrite();
+      assertEquals(digest(await readToEnd(b)), digest(data.subarray(0, sent)));
+    });
+  }
+});
+
+test("UnixStream.writeAllSync() to a peer that is gone throws EPIPE after 0 bytes", async () => {
+  await withSocketPair(async (a, b) => {
+    b.close();
+    const error = await assertFails(() => a.writeAllSync(bytes("lost")), "EPIPE", "send");
+    assertEquals(error.bytesTransferred, 0);
+  });
+});
+
+test("UnixStream's sync methods refuse a timeout that is none", async () => {
+  await withSocketPair((a) => {
+    const buffer = new Uint8Array(1);
+    const calls = [a.readSync, a.peekSync, a.writeSync, a.writeAllSync];
+    for (const call of calls) {
+      for (const timeout of [-1, NaN, -Infinity]) {
+        assertThrows(() => call.call(a, buffer, { timeout }), RangeError, "timeout");
+      }
+      for (const timeout of ["5", null, 5n, {}]) {
+        const options = { timeout: timeout as unknown as number };
+        assertThrows(() => call.call(a, buffer, options), TypeError, "timeout");
+      }
+    }
+    assertEquals(a.bytesWritten, 0);
+  });
+});
+
+test("UnixStream.readSync() without a timeout blocks until another process writes", async () => {
+  await withPeerProcess(["write:5"], (stream) => {
+    const buffer = new Uint8Array(16);
+    assertEquals(stream.readSync(buffer), 5);
+    assertEquals(buffer.subarray(0, 5), pattern(5));
+    assertEquals(stream.readSync(buffer), null);
+  });
+});
+
+test("UnixStream.peekSync() without a timeout blocks until another process writes", async () => {
+  await withPeerProcess(["write:5"], (stream) => {
+    const buffer = new Uint8Array(16);
+    assertEquals(stream.peekSync(buffer, { timeout: Infinity }), 5);
+    assertEquals(stream.readSync(buffer), 5);
+    assertEquals(stream.peekSync(buffer), null);
+  });
+});
+
+test("UnixStream.writeAllSync() blocks until another process has made room for everything", async () => {
+  await withPeerProcess(["digest"], async (stream, peer) => {
+    const data = pattern(8 << 20);
+    stream.writeAllSync(data);
+    assertEquals(stream.bytesWritten, data.length);
+    stream.closeWrite();
+    const { stdout, stderr } = await peer.finished;
+    assertEquals([stdout.trim(), stderr], [digest(data), ""]);
+  });
+});
+
+test("B49 UnixStream.writeAllSync() throws EPIPE and the bytes sent when the reader leaves half-way", async () => {
+  await withPeerProcess(["read:10", "close"], async (stream) => {
+    const data = pattern(4 << 20);
+    const error = await assertFails(() => stream.writeAllSync(data), "EPIPE", "send");
+    const sent = error.bytesTransferred!;
+    assert(sent >= 10 && sent < data.length, `${sent} bytes`);
+    assertEquals(stream.bytesWritten, sent);
+  });
+});
+
+test("UnixStream.readSync() lets a read that waits go first", async () => {
+  await withSocketPair(async (a, b) => {
+    const first = readText(b, 3);
+    const second = readText(b, 2);
+    a.writeSync(bytes("aaabbccc"));
+    assertEquals(readTextSync(b), "ccc");
+    assertEquals(await Promise.all([first, second]), ["aaa", "bb"]);
+  });
+});
+
+test("UnixStream.readSync() that times out leaves the reads that wait", async () => {
+  await withSocketPair(async (a, b) => {
+    const waiting = readText(b, 3);
+    await assertFails(() => readTextSync(b), "ETIMEDOUT");
+    assert(await isPending(waiting));
+    a.writeSync(bytes("abc"));
+    // The read that waits takes everything there is.
+    await assertFails(() => readTextSync(b), "ETIMEDOUT");
+    assertEquals(await waiting, "abc");
+    assertEquals(b.bytesRead, 3);
+  });
+});
+
+test("UnixStream.readSync() gives the reads that wait the end before it", async () => {
+  await withSocketPair(async (a, b) => {
+    const waiting = [readText(b), readText(b)];
+    a.close();
+    assertEquals(readTextSync(b), null);
+    assertEquals(await Promise.all(waiting), [null, null]);
+  });
+});
+
+test("UnixStream.writeSync() lets a writeAll() that waits go first", async () => {
+  await withSocketPair(async (a, b) => {
+    fill(a);
+    const first = a.writeAll(bytes("first,"));
+    const second = a.write(bytes("second,"));
+    const drain = new Uint8Array(1 << 20);
+    while (b.bytesRead < a.bytesWritten) b.readSync(drain);
+    a.writeSync(bytes("third,"));
+    a.writeAllSync(bytes("fourth"));
+    assertEquals(readTextSync(b), "first,second,third,fourth");
+    await first;
+    assertEquals(await second, 7);
+  });
+});
+
+test("UnixStream.writeSync() that times out leaves the writes that wait, and sends nothing", async () => {
+  await withSocketPair(async (a, b) => {
+    const filled = fill(a);
+    const waiting = a.writeAll(bytes("waits"));
+    const write = () => a.writeSync(bytes("too late"), { timeout: 0 });
+    await assertFails(write, "ETIMEDOUT");
+    assert(await isPending(waiting));
+    const drain = new Uint8Array(1 << 20);
+    while (b.bytesRead < filled) b.readSync(drain);
+    await waiting;
+    assertEquals(readTextSync(b), "waits");
+  });
+});
+
+test("UnixStream's sync and async methods take turns on the same bytes without loss", async () => {
+  await withSocketPair(async (a, b) => {
+    const data = pattern(200_000);
+    const buffers: Promise<Uint8Array>[] = [];
+    const read = (size: number) => {
+      const buffer = new Uint8Array(size);
+      return b.read(buffer).then((count) => buffer.subarray(0, count ?? 0));
+    };
+    for (let at = 0, round = 0; at < data.length; round++) {
+      const part = data.subarray(at, at += 1000);
+      buffers.push(read(400));
+      if (round % 2 === 0) a.writeAllSync(part);
+      else await a.writeAll(part);
+      const buffer = new Uint8Array(600);
+      const count = b.readSync(buffer);
+      buffers.push(Promise.resolve(buffer.subarray(0, count!)));
+    }
+    const received = await Promise.all(buffers);
+    assertEquals(digest(new Uint8Array(received.flatMap((part) => [...part]))), digest(data));
+  });
+});
