@@ -51,7 +51,7 @@ const SERVING: Record<string, OptionSpec> = {
 const LINES: OptionSpec = {
   help: "each line of stdin is a message, and a newline follows each that comes (no streams)",
 };
-const MOST: OptionSpec = { value: "N", help: "fail when more bytes come on one connection" };
+const MAX_BYTES: OptionSpec = { value: "N", help: "fail when more bytes come on one connection" };
 
 /** All commands, in the order of `--help`. */
 export const COMMANDS: Record<string, Command> = {
@@ -61,7 +61,7 @@ export const COMMANDS: Record<string, Command> = {
     text: "Ends when both directions have ended, or the peer is gone. The end of stdin ends the " +
       "sending only.\nWith --keep, any number may be connected: stdin is copied to each, and waits " +
       "while nobody is.\nDatagrams: goes on unless --once, and stdin goes to whoever wrote last.",
-    options: { ...ADDRESSED, ...SERVING, lines: LINES, "max-bytes": MOST },
+    options: { ...ADDRESSED, ...SERVING, lines: LINES, "max-bytes": MAX_BYTES },
     run: runListen,
   },
   connect: {
@@ -76,7 +76,7 @@ export const COMMANDS: Record<string, Command> = {
       ...FROM,
       lines: LINES,
       once: { help: "end after the first message that comes (no streams)" },
-      "max-bytes": MOST,
+      "max-bytes": MAX_BYTES,
     },
     run: runConnect,
   },
@@ -103,7 +103,7 @@ export const COMMANDS: Record<string, Command> = {
       ...ADDRESSED,
       ...SERVING,
       lines: { help: "a newline follows each message (no streams)" },
-      "max-bytes": MOST,
+      "max-bytes": MAX_BYTES,
     },
     run: runReceive,
   },
@@ -111,7 +111,7 @@ export const COMMANDS: Record<string, Command> = {
     usage: "ADDRESS",
     summary: "serve: send back what comes",
     text: "Goes on until a signal ends it, unless --once.",
-    options: { ...ADDRESSED, ...SERVING, "max-bytes": MOST },
+    options: { ...ADDRESSED, ...SERVING, "max-bytes": MAX_BYTES },
     run: runEcho,
   },
   pass: {

@@ -18,10 +18,10 @@ const SIGNALS = [
 ] as const;
 
 /** The longest time that a timer can have, in milliseconds. */
-export const LONGEST_TIMEOUT = 0x7fff_ffff;
+export const MAX_TIMEOUT_MS = 0x7fff_ffff;
 
 /** Milliseconds that after a signal, or at the end of `--timeout`, are left for what was said before, if somebody reads it. */
-const LAST_WORDS = 1000;
+const FLUSH_TIMEOUT_MS = 1000;
 
 /** What a command works with. */
 export class Session {
@@ -55,7 +55,7 @@ export class Session {
         else this.#fail(error);
       },
     );
-    this.#timeout = args.integer("timeout", 1, LONGEST_TIMEOUT);
+    this.#timeout = args.integer("timeout", 1, MAX_TIMEOUT_MS);
     // As nohup(1) has it. (Node.js undoes that before any program runs, Deno with the first listener.)
     const hangUpIgnored = isIgnored("SIGHUP");
     for (const [signal, code] of SIGNALS) {
@@ -88,7 +88,7 @@ export class Session {
   /** Waits for no reader of what was written, and not long for one of what was said. */
   #giveUpWriting(): void {
     this.#impatient.resolve();
-    setTimeout(() => this.#silenced.resolve(), LAST_WORDS);
+    setTimeout(() => this.#silenced.resolve(), FLUSH_TIMEOUT_MS);
   }
 
   /** From now on nothing is a matter of time, and signals are somebody else's. */

@@ -18,7 +18,7 @@ import process from "node:process";
 import { Fd, UnixListener, UnixSeqpacket, UnixSeqpacketListener, UnixStream } from "../mod.ts";
 
 /** How much a client may make us keep of a line, in bytes. */
-const LONGEST_LINE = 16384;
+const MAX_LINE = 16384;
 const BUFFER_SIZE = 16384;
 /** How long a takeover may take, in milliseconds. */
 const PATIENCE = 10_000;
@@ -68,7 +68,7 @@ class Connection {
       }
       if (this.#answerNext(ended)) continue;
       if (ended) return;
-      if (this.#input.length > LONGEST_LINE) throw new Error("A line is too long");
+      if (this.#input.length > MAX_LINE) throw new Error("A line is too long");
       const count = await this.stream.read(buffer, { signal });
       if (count === null) ended = true;
       else this.#input = join(this.#input, buffer.subarray(0, count));

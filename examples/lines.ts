@@ -5,7 +5,7 @@
 import type { UnixStream } from "../mod.ts";
 
 /** What a peer may make us keep in memory, in characters. */
-const LONGEST_LINE = 65536;
+const MAX_LINE = 65536;
 
 /** The lines that arrive, without their ends; also a last one that has no end. */
 export async function* readLines(stream: UnixStream): AsyncGenerator<string, void, void> {
@@ -14,7 +14,7 @@ export async function* readLines(stream: UnixStream): AsyncGenerator<string, voi
   for await (const chunk of stream) {
     const lines = (rest + decoder.decode(chunk, { stream: true })).split("\n");
     rest = lines.pop()!;
-    if (rest.length > LONGEST_LINE) throw new Error("A line is too long");
+    if (rest.length > MAX_LINE) throw new Error("A line is too long");
     yield* lines;
   }
   rest += decoder.decode();

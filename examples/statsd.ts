@@ -41,7 +41,7 @@ const TYPES = { count: "c", gauge: "g", timing: "ms", histogram: "h", set: "s" }
 export type Kind = keyof typeof TYPES;
 
 /** At the end, an agent that is slow gets so many milliseconds. */
-const LAST_PATIENCE = 1000;
+const LAST_FLUSH_MS = 1000;
 
 /**
  * Collects metrics and sends them. It never waits for the agent: where that is away, or does not
@@ -139,7 +139,7 @@ export class StatsD implements Disposable {
   close(): void {
     clearInterval(this.#timer);
     this.#seal();
-    this.#send(LAST_PATIENCE);
+    this.#send(LAST_FLUSH_MS);
     this.#drop(this.#waiting.length);
     this.#socket?.close();
     this.#socket = null;

@@ -8,10 +8,10 @@ import { type Address, type AddressLike, formatAddress, parseAddress, quote } fr
 import { Outgoing } from "./message/ancillary.ts";
 import { messagesOver } from "./io/web_streams.ts";
 import { Descriptor } from "./io/descriptor.ts";
-import { type AddressedWork, Destinations, sendBlocking } from "./message/send_queue.ts";
+import { type AddressedOperation, Destinations, sendBlocking } from "./message/send_queue.ts";
 import type { Fd } from "./fd/fd.ts";
 import { gatheredMessage, type Pieces } from "./io/pieces.ts";
-import { type Work, wouldBlock } from "./io/operation_queue.ts";
+import { type Operation, wouldBlock } from "./io/operation_queue.ts";
 import { type Bound, createBound, type PathOptions } from "./socket/listen.ts";
 import {
   MessageSocket,
@@ -363,7 +363,7 @@ export class UnixDatagram extends MessageSocket {
 
   /** @ignore */
   protected override async runSend(
-    work: Work<void>,
+    work: Operation<void>,
     signal: AbortSignal | undefined,
     addressed: boolean,
   ): Promise<void> {
@@ -378,19 +378,27 @@ export class UnixDatagram extends MessageSocket {
   }
 
   /** @ignore */
-  protected override runSendSync(work: Work<void>, deadline: number, addressed: boolean): void {
+  protected override runSendSync(
+    work: Operation<void>,
+    deadline: number,
+    addressed: boolean,
+  ): void {
     if (addressed) sendBlocking(work, deadline);
     else super.runSendSync(work, deadline, addressed);
   }
 
-  #sendingMessageTo(view: Uint8Array, to: AddressLike, outgoing: Outgoing): AddressedWork {
+  #sendingMessageTo(view: Uint8Array, to: AddressLike, outgoing: Outgoing): AddressedOperation {
     this.assertOpen("send", "sendmsg");
     const expected = view.byteLength;
     const work = this.#destinations.sendingBy("sendmsg", this, to, (sockaddr) => {
       if (view.byteLength !== expected) throw resized();
       return sendWhole(this.fd, view, outgoing, sockaddr);
     });
-    return { ...work, beginWait: () => outgoing.hold(), endWait: () => outgoing.letGo() };
+    return {
+      ...work,
+      beginWait: () => outgoing.duplicate(),
+      endWait: () => outgoing.closeDuplicates(),
+    };
   }
 
   #message<T extends Message>(message: T | null): T {

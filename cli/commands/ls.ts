@@ -10,7 +10,7 @@ import { EXIT, printable, UsageError } from "../failures.ts";
 import { counted } from "../terminal/output.ts";
 import { type Owner, readOwners } from "../system/owners.ts";
 import { readTable, type SocketRow } from "../system/proc_net_unix.ts";
-import { LONGEST_TIMEOUT, type Session } from "../session.ts";
+import { MAX_TIMEOUT_MS, type Session } from "../session.ts";
 import { columns, cut } from "../terminal/table.ts";
 
 /** A socket with those who have it open. */
@@ -38,7 +38,7 @@ const REST_OF_SCREEN = "\x1b[J";
 export async function runLs(session: Session): Promise<number> {
   const { args, output } = session;
   const select = selection(session);
-  const interval = args.integer("interval", 50, LONGEST_TIMEOUT) ?? 1000;
+  const interval = args.integer("interval", 50, MAX_TIMEOUT_MS) ?? 1000;
   args.finish();
   if (args.has("interval") && !args.has("watch")) throw new UsageError("--interval needs --watch");
   if (args.has("watch")) {

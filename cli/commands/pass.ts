@@ -14,7 +14,7 @@ import type { Session } from "../session.ts";
 const ACCESS: readonly OpenMode[] = ["read", "write", "read-write", "append"];
 
 /** How many descriptors one message carries. */
-const MOST = 253;
+const MAX_FDS = 253;
 
 /** What is passed: a file to open, or a descriptor that this process inherited. */
 type Passed = { path: string } | { fd: number };
@@ -37,7 +37,7 @@ export async function runPass(session: Session): Promise<number> {
   );
   for (const text of args.texts("fd")) passed.push({ fd: integerOf(text, "--fd", 0, 0x7fff_ffff) });
   if (passed.length === 0) throw new UsageError("There is no file to pass");
-  if (passed.length > MOST) throw new UsageError(`One message carries at most ${MOST} files`);
+  if (passed.length > MAX_FDS) throw new UsageError(`One message carries at most ${MAX_FDS} files`);
   const access = args.word("access", ACCESS) ?? "read";
   const message = messageOf(args.text("message"), passed, type === "stream");
   const give = async (channel: Channel) => {

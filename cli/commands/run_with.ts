@@ -11,7 +11,7 @@ import { codeOf, Failure } from "../failures.ts";
 import type { Session } from "../session.ts";
 
 /** The first number after stdin, stdout and stderr. */
-const FIRST = 3;
+const FIRST_FD = 3;
 
 /**
  * LISTEN_PID has to be the process that the command runs in, which is not known before it exists:
@@ -24,7 +24,7 @@ const BECOME_WITHOUT = 'exec "$@"';
 const MANAGER = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"];
 
 /** The longest message that goes into a variable, in bytes. */
-const LONGEST_VARIABLE = 32768;
+const MAX_VARIABLE = 32768;
 
 /**
  * Runs a command whose descriptors are 3, 4, … (with `asInput` the first of them is its stdin), and
@@ -40,7 +40,7 @@ export async function runWith(
   asInput: boolean,
 ): Promise<number> {
   const others = files.slice(asInput ? 1 : 0);
-  const numbers = others.map((_, index) => FIRST + index);
+  const numbers = others.map((_, index) => FIRST_FD + index);
   const args = command.flatMap((word) =>
     word === "{}" ? numbers.map((number) => `/dev/fd/${number}`) : [word]
   );
@@ -86,7 +86,7 @@ export async function runWith(
 
 /** A message as the value of a variable: empty where it is no text, or too long. */
 function textFor(message: Uint8Array): string {
-  if (message.length > LONGEST_VARIABLE || message.includes(0)) return "";
+  if (message.length > MAX_VARIABLE || message.includes(0)) return "";
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(message).replace(/\n$/, "");
   } catch {

@@ -11,7 +11,7 @@ import { UsageError } from "../failures.ts";
 import type { Session } from "../session.ts";
 
 /** The largest id; −1 means nobody. */
-const LAST_ID = 0xffff_fffe;
+const MAX_ID = 0xffff_fffe;
 
 /** Reads the address and the options of a service, without opening anything yet. */
 export function serviceOf({ args }: Session): () => Service {
@@ -26,7 +26,7 @@ export function serviceOf({ args }: Session): () => Service {
 
 function allowedPeers(texts: readonly string[]): AllowedPeers | undefined {
   if (texts.length === 0) return undefined;
-  return { uid: texts.map((text) => integerOf(text, "--allow-uid", 0, LAST_ID)) };
+  return { uid: texts.map((text) => integerOf(text, "--allow-uid", 0, MAX_ID)) };
 }
 
 /** Whether to go on after the first connection. */

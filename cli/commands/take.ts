@@ -15,7 +15,7 @@ import { channelsOf, keepsGoing, serviceOf } from "./services.ts";
 import type { Session } from "../session.ts";
 
 /** The bytes that may come with the descriptors, unless `--max-bytes` says otherwise. */
-const MOST_BYTES = 16 << 20;
+const MAX_BYTES = 16 << 20;
 
 /** What came: open files and the bytes that carried them. */
 interface Taken {
@@ -45,7 +45,7 @@ export async function runTake(session: Session): Promise<number> {
   }
   const wanted: Wanted = {
     count: args.integer("count", 1) ?? 1,
-    maxBytes: args.integer("max-bytes", 0) ?? MOST_BYTES,
+    maxBytes: args.integer("max-bytes", 0) ?? MAX_BYTES,
   };
   const from = args.text("from");
   if (from !== undefined && !connects) throw new UsageError("--from needs --connect");

@@ -8,7 +8,7 @@ import process from "node:process";
 import { Failure, reasonOf } from "../failures.ts";
 
 /** The bytes of one line that are kept while its end has not come. */
-const LONGEST_LINE = 16 << 20;
+const MAX_LINE = 16 << 20;
 
 /** The chunks of stdin. The next is read when the last was dealt with. */
 export async function* inputChunks(): AsyncGenerator<Uint8Array, void, void> {
@@ -33,7 +33,7 @@ export async function* inputLines(): AsyncGenerator<Uint8Array, void, void> {
       length = 0;
     }
     length += chunk.length - start;
-    if (length > LONGEST_LINE) throw new Failure("A line of the input is too long");
+    if (length > MAX_LINE) throw new Failure("A line of the input is too long");
     // A copy: the runtime may use the memory again.
     if (start < chunk.length) parts.push(chunk.slice(start));
   }

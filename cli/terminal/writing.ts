@@ -53,7 +53,7 @@ const deno = runtimeName() === "deno"
   : undefined;
 
 /** The most characters that wait for a reader of stderr. */
-const MOST_WAITING = 65536;
+const MAX_WAITING = 65536;
 
 async function write(name: "stdout" | "stderr", data: Uint8Array | string): Promise<void> {
   const stream = process[name];
@@ -142,7 +142,7 @@ export function writeErr(text: string): void {
 
 /** Whether few enough words wait for a reader of stderr. */
 export function errHasRoom(): boolean {
-  return waiting.length < MOST_WAITING;
+  return waiting.length < MAX_WAITING;
 }
 
 /** All that was written to stderr is on its way. */

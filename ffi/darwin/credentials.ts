@@ -11,7 +11,7 @@
 import type { Field } from "../abi/mod.ts";
 import { native } from "../native.ts";
 import { getsockoptBytes, type RawCredentials } from "../libc/socket.ts";
-import { takeField } from "../structs/field.ts";
+import { readField } from "../structs/field.ts";
 
 /** What a failure means where a peer is asked for. */
 function meansNobody(negated: number): boolean {
@@ -41,7 +41,7 @@ export function darwinPeerUser(fd: number): PeerUser | null | number {
   const { size, fields } = abi.layouts.xucred!;
   const found = localOption(fd, abi.darwin!.LOCAL_PEERCRED, size);
   if (typeof found === "number") return meansNobody(found) ? null : found;
-  const take = (field: Field) => takeField(found, field);
+  const take = (field: Field) => readField(found, field);
   const [groupsAt, groupsSize] = fields.cr_groups;
   const count = take(fields.cr_ngroups);
   const known = take(fields.cr_version) === abi.darwin!.XUCRED_VERSION;

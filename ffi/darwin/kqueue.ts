@@ -10,13 +10,13 @@
 import { again, checked, negatedErrno } from "../libc/errno_gate.ts";
 import { native } from "../native.ts";
 import { FOR_READING, FOR_WRITING, type Poller } from "../poller.ts";
-import { putField, takeField } from "../structs/field.ts";
+import { readField, writeField } from "../structs/field.ts";
 
 /** How many events one look takes at most. */
-const MOST_EVENTS = 256;
+const MAX_EVENTS = 256;
 
 /** The most changes of one call: both directions. */
-const MOST_CHANGES = 2;
+const MAX_CHANGES = 2;
 
 /** A new kqueue. It is closed on exec; no child inherits one in any case. */
 export function createKqueue(): Poller {
@@ -32,16 +32,16 @@ export function createKqueue(): Poller {
   });
   libc.fcntl(fd, abi.constants.F_SETFD, abi.constants.FD_CLOEXEC);
 
-  const changes = new DataView(new ArrayBuffer(size * MOST_CHANGES));
-  const receipts = new DataView(new ArrayBuffer(size * MOST_CHANGES));
-  const events = new DataView(new ArrayBuffer(size * MOST_EVENTS));
+  const changes = new DataView(new ArrayBuffer(size * MAX_CHANGES));
+  const receipts = new DataView(new ArrayBuffer(size * MAX_CHANGES));
+  const events = new DataView(new ArrayBuffer(size * MAX_EVENTS));
   // A timeout of zero: look and come back.
   const atOnce = new BigInt64Array(new ArrayBuffer(16));
 
   const put = (index: number, target: number, filter: number, flags: number, token: number) => {
     const at = index * size;
     const set = (name: keyof typeof fields, value: number) =>
-      putField(changes, [at + fields[name][0], fields[name][1]], value);
+      writeField(changes, [at + fields[name][0], fields[name][1]], value);
     set("ident", target);
     set("filter", filter);
     set("flags", flags | EV_RECEIPT);
@@ -50,7 +50,7 @@ export function createKqueue(): Poller {
     set("udata", token);
   };
   const take = (view: DataView, index: number, name: keyof typeof fields) =>
-    takeField(view, [index * size + fields[name][0], fields[name][1]]);
+    readField(view, [index * size + fields[name][0], fields[name][1]]);
 
   /** Makes so many changes; 0, or the negated errno of the first that failed. */
   const apply = (count: number): number => {
@@ -104,7 +104,7 @@ export function createKqueue(): Poller {
 
     collect(visit) {
       let ready;
-      do ready = libc.kevent(fd, null, 0, events, MOST_EVENTS, atOnce); while (
+      do ready = libc.kevent(fd, null, 0, events, MAX_EVENTS, atOnce); while (
         ready === -1 && again("kevent")
       );
       for (let i = 0; i < ready; i++) {

@@ -7,7 +7,7 @@
 import type { Abi, Field } from "../abi/mod.ts";
 import type { DarwinParts } from "./libc.ts";
 import { batchHeader } from "../structs/msghdr.ts";
-import { putField, takeField } from "../structs/field.ts";
+import { readField, writeField } from "../structs/field.ts";
 import type { Libc } from "../libc/symbols.ts";
 
 /** The functions around messages. */
@@ -86,7 +86,7 @@ function sending(
   const dataLength = (header: ArrayBufferView): number => {
     const { size, fields } = abi.layouts.iovec;
     const vector = runtime.viewAt(memberOf(abi, header, "msg_iov"), size);
-    return takeField(new DataView(vector), fields.iov_len);
+    return readField(new DataView(vector), fields.iov_len);
   };
   /**
    * Why a message with descriptors did not leave. A stream measures them by the room that is left now,
@@ -154,7 +154,7 @@ function forEachHeader(
     const at = headers.byteOffset + i * size;
     const result = call(new Uint8Array(headers.buffer, at, size));
     if (result === -1) return i === 0 ? -1 : i;
-    putField(new DataView(headers.buffer, at, size), fields.msg_len, result);
+    writeField(new DataView(headers.buffer, at, size), fields.msg_len, result);
   }
   return count;
 }
@@ -165,5 +165,5 @@ function memberOf(
   name: keyof Abi["layouts"]["msghdr"]["fields"],
 ): number {
   const field: Field = abi.layouts.msghdr.fields[name];
-  return takeField(new DataView(header.buffer, header.byteOffset, header.byteLength), field);
+  return readField(new DataView(header.buffer, header.byteOffset, header.byteLength), field);
 }

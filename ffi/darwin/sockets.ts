@@ -8,7 +8,7 @@
 import type { Abi } from "../abi/mod.ts";
 import { fullRoom, takeControl } from "../structs/cmsg.ts";
 import type { DarwinParts } from "./libc.ts";
-import { putField, takeField } from "../structs/field.ts";
+import { readField, writeField } from "../structs/field.ts";
 import type { Libc } from "../libc/symbols.ts";
 
 type HeaderField = keyof Abi["layouts"]["msghdr"]["fields"];
@@ -30,8 +30,9 @@ function receiving({ abi, libc, errno, runtime }: DarwinParts): Partial<Libc> {
 
   const recvmsg: Libc["recvmsg"] = (fd, given, flags) => {
     const header = new DataView(given.buffer, given.byteOffset, msghdr.size);
-    const get = (name: HeaderField) => takeField(header, msghdr.fields[name]);
-    const set = (name: HeaderField, value: number) => putField(header, msghdr.fields[name], value);
+    const get = (name: HeaderField) => readField(header, msghdr.fields[name]);
+    const set = (name: HeaderField, value: number) =>
+      writeField(header, msghdr.fields[name], value);
     const [address, room] = [get("msg_control"), get("msg_controllen")];
     // A look opens none.
     if (flags & MSG_PEEK || room >= control.byteLength) return libc.recvmsg(fd, given, flags);
@@ -64,12 +65,12 @@ function receiving({ abi, libc, errno, runtime }: DarwinParts): Partial<Libc> {
     flags: number,
     ...from: From | []
   ): number => {
-    const set = (name: HeaderField, value: number) => putField(plain, msghdr.fields[name], value);
+    const set = (name: HeaderField, value: number) => writeField(plain, msghdr.fields[name], value);
     const nameLength = from[1] && new DataView(from[1].buffer, from[1].byteOffset, 4);
     // Asking for its buffer takes a small array off the engine's heap, where a collection could move it.
     const memory = new DataView(buffer.buffer, buffer.byteOffset, length);
-    putField(vector, iovec.fields.iov_base, length === 0 ? 0 : runtime.addressOf(memory));
-    putField(vector, iovec.fields.iov_len, length);
+    writeField(vector, iovec.fields.iov_base, length === 0 ? 0 : runtime.addressOf(memory));
+    writeField(vector, iovec.fields.iov_len, length);
     set("msg_iov", vectorAddress);
     set("msg_iovlen", 1);
     set("msg_name", from[0] === undefined ? 0 : runtime.addressOf(from[0]));
@@ -78,7 +79,7 @@ function receiving({ abi, libc, errno, runtime }: DarwinParts): Partial<Libc> {
     set("msg_controllen", 0);
     const received = recvmsg(fd, plain, flags);
     if (received !== -1) {
-      nameLength?.setUint32(0, takeField(plain, msghdr.fields.msg_namelen), true);
+      nameLength?.setUint32(0, readField(plain, msghdr.fields.msg_namelen), true);
     }
     return received;
   };

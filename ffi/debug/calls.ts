@@ -8,7 +8,7 @@ import { kernelLayouts } from "../abi/linux.ts";
 import { PointerError } from "./errors.ts";
 import type { CallContext } from "./memory.ts";
 import { checkSystemCall } from "./syscalls.ts";
-import { takeField } from "../structs/field.ts";
+import { readField } from "../structs/field.ts";
 import type { Extent, NativeType, Signature, StructName, SymbolName } from "../libc/symbols.ts";
 
 /** Two numbers of 64 bits (`struct timespec`). */
@@ -135,7 +135,7 @@ function checkMessage(
   at: number,
 ): void {
   const { msghdr, iovec } = context.abi.layouts;
-  const take = ([offset, width]: Field) => takeField(view, [at + offset, width]);
+  const take = ([offset, width]: Field) => readField(view, [at + offset, width]);
   const checkPart = (member: string, address: number, length: number) => {
     if (length > 0) context.memory.checkAddress(name, `${member} of ${pointer}`, address, length);
   };
@@ -151,7 +151,7 @@ function checkMessage(
   const described = context.memory.bytesAt(partsAt, parts * iovec.size);
   for (let i = 0; i < parts; i++) {
     const takePart = ([offset, width]: Field) =>
-      takeField(described, [i * iovec.size + offset, width]);
+      readField(described, [i * iovec.size + offset, width]);
     const { iov_base, iov_len } = iovec.fields;
     checkPart(`iov_base ${i}`, takePart(iov_base), takePart(iov_len));
   }

@@ -27,7 +27,7 @@ interface Stretch {
 }
 
 /** How many stretches are remembered that are no more, to say of them what they were. */
-const MOST_ENDED = 4096;
+const MAX_ENDED = 4096;
 
 /** The lower and the higher end of addresses that a program can have: the first page is nobody's. */
 const FIRST_ADDRESS = 4096;
@@ -43,7 +43,7 @@ export class MemoryLedger {
   readonly #runtime: Addresses;
   /** Sorted by address; no two overlap. */
   #stretches: Stretch[] = [];
-  #sweepAt = MOST_ENDED;
+  #sweepAt = MAX_ENDED;
   readonly #foreign = new WeakMap<ArrayBuffer, Stretch>();
 
   constructor(runtime: Addresses) {
@@ -221,7 +221,7 @@ export class MemoryLedger {
     this.#stretches = this.#stretches.filter(({ buffer, ended }) =>
       ended === null && (buffer === null || buffer.deref()?.detached === false)
     );
-    this.#sweepAt = this.#stretches.length + MOST_ENDED;
+    this.#sweepAt = this.#stretches.length + MAX_ENDED;
   }
 }
 

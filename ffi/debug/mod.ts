@@ -21,7 +21,7 @@ import {
 } from "./syscalls.ts";
 import { environmentVariable } from "../runtime/environment.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import { takeField } from "../structs/field.ts";
+import { readField } from "../structs/field.ts";
 import { type Libc, type Signature, type SymbolName, symbols } from "../libc/symbols.ts";
 
 /** What debug mode knows, for those who take descriptors over and give them away. */
@@ -189,9 +189,9 @@ function learnReceived(
   const header = new DataView(headers.buffer, headers.byteOffset, headers.byteLength);
   const { fields } = abi.layouts.msghdr;
   const [offset, width] = fields.msg_controllen;
-  const length = takeField(header, [at + offset, width]);
+  const length = readField(header, [at + offset, width]);
   if (length === 0) return;
-  const address = takeField(header, [at + fields.msg_control[0], fields.msg_control[1]]);
+  const address = readField(header, [at + fields.msg_control[0], fields.msg_control[1]]);
   const { fds, pidfds } = takeControl(abi, memory.bytesAt(address, length), 0, length);
   for (const fd of [...fds, ...pidfds]) descriptors.made(fd);
 }

@@ -8,7 +8,7 @@ import { kernelLayouts, linuxLayouts } from "../abi/linux.ts";
 import type { Abi } from "../abi/mod.ts";
 import { PointerError } from "./errors.ts";
 import type { CallContext } from "./memory.ts";
-import { takeField } from "../structs/field.ts";
+import { readField } from "../structs/field.ts";
 
 /** The names of all calls that are made by number. */
 export type SystemCallName = keyof NonNullable<Abi["syscalls"]>;
@@ -86,7 +86,7 @@ function checkRequests(context: CallContext, args: readonly unknown[]): void {
     const request = context.memory.bytesAt(address, iocb.size);
     const { linux } = context.abi;
     // Nothing but this one: what others point to would have to be looked at.
-    if (takeField(request, iocb.fields.aio_lio_opcode) !== linux!.IOCB_CMD_POLL) {
+    if (readField(request, iocb.fields.aio_lio_opcode) !== linux!.IOCB_CMD_POLL) {
       throw new PointerError("io_submit", `request ${i} of argument 3`, "is of an unknown kind");
     }
   }
@@ -136,7 +136,7 @@ function checkQueue(context: CallContext, args: readonly unknown[]): void {
     throw new PointerError(name, "argument 1", "is a ring whose queues are not known");
   }
   const { fields } = io_uring_params;
-  const take = (field: keyof typeof fields) => takeField(ring.params, fields[field]);
+  const take = (field: keyof typeof fields) => readField(ring.params, fields[field]);
   const { memory, abi } = context;
   const word = (at: number) => {
     context.memory.checkAddress(name, "the queue", ring.queues + at, 4);
@@ -151,7 +151,7 @@ function checkQueue(context: CallContext, args: readonly unknown[]): void {
     context.memory.checkAddress(name, pointer, at, io_uring_sqe.size);
     const request = memory.bytesAt(at, io_uring_sqe.size);
     const member = (field: keyof typeof io_uring_sqe.fields) =>
-      takeField(request, io_uring_sqe.fields[field]);
+      readField(request, io_uring_sqe.fields[field]);
     const opcode = member("opcode");
     if (opcode === abi.linux!.IORING_OP_WRITE) {
       context.memory.checkAddress(name, `addr of ${pointer}`, member("addr"), member("len"));

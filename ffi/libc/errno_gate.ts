@@ -15,7 +15,7 @@ import { type Signature, type SymbolName, symbols } from "./symbols.ts";
 export let negatedErrno = 0;
 
 /** How often a call is repeated whose errno cannot be its own. */
-const MOST_REPEATS = 3;
+const MAX_REPEATS = 3;
 let repeats = 0;
 
 /**
@@ -27,7 +27,7 @@ export function again(name: SymbolName): boolean {
   const errno = native().errno[0]!;
   negatedErrno = -errno;
   if (errno === interrupted()) return true;
-  if (plausible(name, errno) || ++repeats > MOST_REPEATS) {
+  if (plausible(name, errno) || ++repeats > MAX_REPEATS) {
     repeats = 0;
     return false;
   }

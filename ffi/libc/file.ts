@@ -7,7 +7,7 @@
 import { kernelLayouts, linuxOnly } from "../abi/linux.ts";
 import { again, negatedErrno, notSupported } from "./errno_gate.ts";
 import { native } from "../native.ts";
-import { takeField } from "../structs/field.ts";
+import { readField } from "../structs/field.ts";
 
 const scratch = new Int32Array(new ArrayBuffer(8));
 const count = scratch.subarray(0, 1);
@@ -318,7 +318,7 @@ export function status(target: Uint8Array | number): FileStatus | number {
     result === -1 && again("statx")
   );
   if (result === -1) return negatedErrno;
-  const take = (field: keyof typeof fields) => takeField(statBuffer!, fields[field]);
+  const take = (field: keyof typeof fields) => readField(statBuffer!, fields[field]);
   // An inode number may exceed 2⁵³: compare all of it.
   const inode = statBuffer.getBigUint64(fields.stx_ino[0], true);
   return {

@@ -8,13 +8,13 @@ import { darwinPeerCredentials, darwinPeerUser } from "../darwin/credentials.ts"
 import { MessageBlock } from "../structs/message_block.ts";
 import { NAME_ROOM } from "../structs/msghdr.ts";
 import { native } from "../native.ts";
-import { putField, takeField } from "../structs/field.ts";
+import { readField, writeField } from "../structs/field.ts";
 
 /** What a lane can wait for. */
 export type Direction = "readable" | "writable";
 
 /** The most bytes for one call: what Linux transfers at most, and a 32-bit length can hold. */
-export const MOST_BYTES = 0x7fff_f000;
+export const MAX_BYTES = 0x7fff_f000;
 
 /** Scratch memory for out-parameters; every use ends before the next call. */
 const words = new Int32Array(new ArrayBuffer(16));
@@ -169,7 +169,7 @@ export function recvfrom(
   from: ReceivedFrom,
 ): number {
   const { libc, runtime } = native();
-  if (runtime.prefersFewArguments && length <= MOST_COPIED) {
+  if (runtime.prefersFewArguments && length <= MAX_COPIED) {
     return recvfromByCopy(fd, buffer, length, flags, from);
   }
   let result;
@@ -183,7 +183,7 @@ export function recvfrom(
 }
 
 /** Up to so many bytes it is cheaper to copy than to describe the memory. */
-const MOST_COPIED = 4096;
+const MAX_COPIED = 4096;
 let copied: MessageBlock | undefined;
 
 /** {@linkcode recvfrom} by recvmsg(2) into prepared memory, with MSG_TRUNC. */
@@ -194,7 +194,7 @@ function recvfromByCopy(
   flags: number,
   from: ReceivedFrom,
 ): number {
-  copied ??= new MessageBlock({ messages: 1, data: MOST_COPIED, control: 0 });
+  copied ??= new MessageBlock({ messages: 1, data: MAX_COPIED, control: 0 });
   const result = copied.receiveOne(fd, flags, 0, length);
   if (result < 0) return result;
   const bytes = Math.min(result, length);
@@ -265,7 +265,7 @@ export function disconnect(fd: number): number {
   const { libc, abi } = native();
   const { size, fields } = abi.layouts.sockaddr_un;
   const unspecified = new DataView(new ArrayBuffer(size));
-  putField(unspecified, fields.sun_family, abi.constants.AF_UNSPEC);
+  writeField(unspecified, fields.sun_family, abi.constants.AF_UNSPEC);
   let result;
   do result = libc.connect(fd, unspecified, 16); while (result === -1 && again("connect"));
   if (result !== -1) return result;
@@ -287,8 +287,8 @@ export function pollOne(fd: number, direction: Direction, timeout: number): numb
   const { size, fields } = abi.layouts.pollfd;
   pollEntry ??= new DataView(new ArrayBuffer(size));
   const { POLLIN, POLLOUT } = abi.constants;
-  putField(pollEntry, fields.fd, fd);
-  putField(pollEntry, fields.events, direction === "readable" ? POLLIN : POLLOUT);
+  writeField(pollEntry, fields.fd, fd);
+  writeField(pollEntry, fields.events, direction === "readable" ? POLLIN : POLLOUT);
   const result = libc.poll(pollEntry, 1, timeout);
   return result === -1 ? -errno[0]! : result;
 }
@@ -297,22 +297,22 @@ export function pollOne(fd: number, direction: Direction, timeout: number): numb
 export function hasReadEnded(fd: number): boolean {
   const { linux, constants } = native().abi;
   // macOS says so of either direction.
-  return isSoNow(fd, linux === null ? constants.POLLHUP : linux.POLLRDHUP);
+  return hasPollEvent(fd, linux === null ? constants.POLLHUP : linux.POLLRDHUP);
 }
 
 /** Whether both directions of a connection have ended. */
 export function hasHungUp(fd: number): boolean {
-  return isSoNow(fd, native().abi.constants.POLLHUP);
+  return hasPollEvent(fd, native().abi.constants.POLLHUP);
 }
 
-function isSoNow(fd: number, event: number): boolean {
+function hasPollEvent(fd: number, event: number): boolean {
   const { libc, abi } = native();
   const { size, fields } = abi.layouts.pollfd;
   pollEntry ??= new DataView(new ArrayBuffer(size));
-  putField(pollEntry, fields.fd, fd);
-  putField(pollEntry, fields.events, event);
+  writeField(pollEntry, fields.fd, fd);
+  writeField(pollEntry, fields.events, event);
   if (libc.poll(pollEntry, 1, 0) !== 1) return false;
-  return (takeField(pollEntry, fields.revents) & event) !== 0;
+  return (readField(pollEntry, fields.revents) & event) !== 0;
 }
 
 /** Blocks this thread for so many milliseconds, or until a signal comes. */
@@ -328,7 +328,7 @@ export function familyOf(fd: number): number {
   const name = new Uint8Array(new ArrayBuffer(256));
   const length = socketName("getsockname", fd, name);
   if (length < 0) return length;
-  return takeField(new DataView(name.buffer), abi.layouts.sockaddr_un.fields.sun_family);
+  return readField(new DataView(name.buffer), abi.layouts.sockaddr_un.fields.sun_family);
 }
 
 /** Whether a socket listens; null where that cannot be told: macOS tells only of what is connected. */
@@ -357,9 +357,9 @@ export function peerCredentials(fd: number, out: RawCredentials): number {
   const result = getsockoptBytes(fd, SOL_SOCKET, abi.linux!.SO_PEERCRED, value);
   if (result < 0) return result;
   const view = new DataView(value.buffer);
-  out.pid = takeField(view, layout.fields.pid);
-  out.uid = takeField(view, layout.fields.uid);
-  out.gid = takeField(view, layout.fields.gid);
+  out.pid = readField(view, layout.fields.pid);
+  out.uid = readField(view, layout.fields.uid);
+  out.gid = readField(view, layout.fields.gid);
   return 0;
 }
 

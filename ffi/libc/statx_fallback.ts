@@ -5,7 +5,7 @@
 
 import type { Abi, Field } from "../abi/mod.ts";
 import { kernelLayouts } from "../abi/linux.ts";
-import { putField, takeField } from "../structs/field.ts";
+import { readField, writeField } from "../structs/field.ts";
 import type { Libc } from "./symbols.ts";
 
 /** Fills a `struct stat` for a path, or for an open file where the path is empty; 0 or −1. */
@@ -34,9 +34,9 @@ export function statxBy(abi: Abi, stat: Stat): Libc["statx"] {
     const out = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
     for (const [to, from] of SAME) copy(known, fields[from], out, told[to]);
     // The device as one number: nobody here needs its parts, only that it is the same again.
-    const device = takeField(known, fields.st_dev);
-    putField(out, told.stx_dev_minor, device >>> 0);
-    putField(out, told.stx_dev_major, Math.floor(device / 2 ** 32));
+    const device = readField(known, fields.st_dev);
+    writeField(out, told.stx_dev_minor, device >>> 0);
+    writeField(out, told.stx_dev_major, Math.floor(device / 2 ** 32));
     return 0;
   };
 }
@@ -45,5 +45,5 @@ export function statxBy(abi: Abi, stat: Stat): Libc["statx"] {
 function copy(from: DataView, [at, width]: Field, to: DataView, field: Field): void {
   if (width === 8 && field[1] === 8) {
     to.setBigUint64(field[0], from.getBigUint64(at, true), true);
-  } else putField(to, field, takeField(from, [at, width]));
+  } else writeField(to, field, readField(from, [at, width]));
 }

@@ -6,10 +6,10 @@
 import { again, checked, negatedErrno } from "../libc/errno_gate.ts";
 import { native } from "../native.ts";
 import { FOR_READING, FOR_WRITING, type Poller } from "../poller.ts";
-import { putField } from "../structs/field.ts";
+import { writeField } from "../structs/field.ts";
 
 /** How many events one look takes at most. */
-const MOST_EVENTS = 256;
+const MAX_EVENTS = 256;
 
 /** A new epoll set. */
 export function createEpoll(): Poller {
@@ -32,15 +32,15 @@ export function createEpoll(): Poller {
   const writableMask = EPOLLOUT | EPOLLHUP | EPOLLERR;
 
   const event = new DataView(new ArrayBuffer(layout.size));
-  const events = new DataView(new ArrayBuffer(layout.size * MOST_EVENTS));
+  const events = new DataView(new ArrayBuffer(layout.size * MAX_EVENTS));
   const eventsOffset = layout.fields.events[0];
   const dataOffset = layout.fields.data[0];
 
   const describe = (token: number, interest: number): void => {
     const reading = interest & FOR_READING ? forReading : 0;
     const writing = interest & FOR_WRITING ? forWriting : 0;
-    putField(event, layout.fields.events, (reading | writing) >>> 0);
-    putField(event, layout.fields.data, token);
+    writeField(event, layout.fields.events, (reading | writing) >>> 0);
+    writeField(event, layout.fields.data, token);
   };
 
   const control = (operation: number, target: number): number => {
@@ -72,7 +72,7 @@ export function createEpoll(): Poller {
 
     collect(visit) {
       let ready;
-      do ready = libc.epoll_wait(fd, events, MOST_EVENTS, 0); while (
+      do ready = libc.epoll_wait(fd, events, MAX_EVENTS, 0); while (
         ready === -1 && again("epoll_wait")
       );
       for (let i = 0; i < ready; i++) {

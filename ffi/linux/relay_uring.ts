@@ -7,7 +7,7 @@
 import { kernelLayouts } from "../abi/linux.ts";
 import { UnixSocketError } from "../errors.ts";
 import type { Relay, RelayParts } from "../runtime/relay.ts";
-import { putField, takeField } from "../structs/field.ts";
+import { readField, writeField } from "../structs/field.ts";
 
 /** How many requests one wait takes. */
 const REQUESTS = 2;
@@ -33,7 +33,7 @@ export function relayByUring({ runtime, libc, abi, from, into }: RelayParts): Re
   if (made < 0n) return null;
   const ring = Number(made);
   const offset = (name: keyof typeof io_uring_params.fields) =>
-    takeField(params, io_uring_params.fields[name]);
+    readField(params, io_uring_params.fields[name]);
   // Since Linux 5.6, as is the request to write.
   const modern = (offset("features") & linux.IORING_FEAT_RW_CUR_POS) !== 0;
   const mappings: [address: number, memory: ArrayBuffer][] = [];
@@ -86,18 +86,18 @@ export function relayByUring({ runtime, libc, abi, from, into }: RelayParts): Re
   const one = new BigUint64Array(requests, (entries - 1) * io_uring_sqe.size, 1).fill(1n);
   const { fields } = io_uring_sqe;
   const poll = new DataView(requests, 0, io_uring_sqe.size);
-  putField(poll, fields.opcode, linux.IORING_OP_POLL_ADD);
-  putField(poll, fields.flags, linux.IOSQE_IO_LINK);
-  putField(poll, fields.fd, from);
-  putField(poll, fields.poll32_events, constants.POLLIN);
+  writeField(poll, fields.opcode, linux.IORING_OP_POLL_ADD);
+  writeField(poll, fields.flags, linux.IOSQE_IO_LINK);
+  writeField(poll, fields.fd, from);
+  writeField(poll, fields.poll32_events, constants.POLLIN);
   const write = new DataView(requests, io_uring_sqe.size, io_uring_sqe.size);
-  putField(write, fields.opcode, linux.IORING_OP_WRITE);
-  putField(write, fields.fd, target);
-  putField(write, fields.addr, runtime.addressOf(one));
-  putField(write, fields.len, one.byteLength);
+  writeField(write, fields.opcode, linux.IORING_OP_WRITE);
+  writeField(write, fields.fd, target);
+  writeField(write, fields.addr, runtime.addressOf(one));
+  writeField(write, fields.len, one.byteLength);
 
   const cancel = new DataView(requests, REQUESTS * io_uring_sqe.size, io_uring_sqe.size);
-  putField(cancel, fields.opcode, linux.IORING_OP_POLL_REMOVE);
+  writeField(cancel, fields.opcode, linux.IORING_OP_POLL_REMOVE);
   const submit = (first: number, count: number, bigCount: bigint): boolean => {
     const head = words[submissionHead]!;
     for (let i = 0; i < count; i++) words[submissions + (head + i) % entries] = first + i;

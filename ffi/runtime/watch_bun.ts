@@ -31,7 +31,7 @@ interface Timer {
 // Hence a microtask of its own.
 
 /** How long to wait before looking again, in milliseconds, where no descriptor is to be had. */
-const LOOK_AGAIN = 10;
+const RETRY_DELAY_MS = 10;
 
 /**
  * Bun's event loop adopts a duplicate of the descriptor as if it were a socket. When it becomes
@@ -59,7 +59,7 @@ export function watchBySocket(
     waiting = on;
     if (!refd) on.unref();
   };
-  const lookAgain = () => wait(setTimeout(fire, LOOK_AGAIN) as unknown as Timer);
+  const lookAgain = () => wait(setTimeout(fire, RETRY_DELAY_MS) as unknown as Timer);
   const ignore = () => {};
   const socket = { open: wait, close: fire, error: ignore, data: ignore };
   return {

@@ -10,7 +10,7 @@ import { kernelLayouts } from "../abi/linux.ts";
 import { UnixSocketError } from "../errors.ts";
 import { openEnds, type Relay, type RelayParts } from "./relay.ts";
 import type { Runtime, Watcher } from "./runtime.ts";
-import { putField } from "../structs/field.ts";
+import { writeField } from "../structs/field.ts";
 import type { Libc } from "../libc/symbols.ts";
 
 /**
@@ -39,9 +39,9 @@ export function relayByAio({ runtime, libc, abi, from, into }: RelayParts): Rela
 
   const request = new DataView(new ArrayBuffer(kernelLayouts.iocb.size));
   const { fields } = kernelLayouts.iocb;
-  putField(request, fields.aio_lio_opcode, linux.IOCB_CMD_POLL);
-  putField(request, fields.aio_flags, linux.IOCB_FLAG_RESFD);
-  putField(request, fields.aio_resfd, into);
+  writeField(request, fields.aio_lio_opcode, linux.IOCB_CMD_POLL);
+  writeField(request, fields.aio_flags, linux.IOCB_FLAG_RESFD);
+  writeField(request, fields.aio_resfd, into);
   const requests = new BigUint64Array(new ArrayBuffer(8));
   requests[0] = BigInt(runtime.addressOf(request));
 
@@ -49,16 +49,16 @@ export function relayByAio({ runtime, libc, abi, from, into }: RelayParts): Rela
   // Takes back what was asked for, too.
   const destroy = () => void libc.syscall(numberOf.destroy, contextId, 0n, null, 0n);
   // Whether this kernel knows the request at all: one that is over at once.
-  putField(request, fields.aio_fildes, into);
-  putField(request, fields.aio_buf, constants.POLLOUT);
+  writeField(request, fields.aio_fildes, into);
+  writeField(request, fields.aio_buf, constants.POLLOUT);
   if (!submit()) {
     destroy();
     return null;
   }
   libc.read(into, context, context.byteLength);
 
-  putField(request, fields.aio_fildes, from);
-  putField(request, fields.aio_buf, constants.POLLIN);
+  writeField(request, fields.aio_fildes, from);
+  writeField(request, fields.aio_buf, constants.POLLIN);
   return {
     arm() {
       ring[HEAD] = ring[TAIL]!;
@@ -100,8 +100,8 @@ export function watchByThread(
   const memory = runtime.viewAt(address, 2 * pollfd.size);
   const entries = [0, 1].map((index) => new DataView(memory, index * pollfd.size, pollfd.size));
   const pollFor = (...fds: number[]) =>
-    entries.forEach((entry, index) => putField(entry, pollfd.fields.fd, fds[index]!));
-  for (const entry of entries) putField(entry, pollfd.fields.events, abi.constants.POLLIN);
+    entries.forEach((entry, index) => writeField(entry, pollfd.fields.fd, fds[index]!));
+  for (const entry of entries) writeField(entry, pollfd.fields.events, abi.constants.POLLIN);
   pollFor(fd, stop);
   const core = denoCore();
   let waiting: Promise<number> | null = null;

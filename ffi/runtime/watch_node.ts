@@ -11,7 +11,7 @@ import type { Libc } from "../libc/symbols.ts";
 import { setImmediate, setTimeout } from "./timers.ts";
 
 /** How long to wait before looking again, in milliseconds, where the next wait does not start. */
-const LOOK_AGAIN = 10;
+const RETRY_DELAY_MS = 10;
 
 /**
  * A pipe handle of Node's own over the descriptor. When it becomes readable, Node reads from it,
@@ -49,7 +49,7 @@ export function watchByPipe(
       start();
     } catch {
       // Short of memory: whoever waits looks for himself, and asks again.
-      setTimeout(onReadable, LOOK_AGAIN);
+      setTimeout(onReadable, RETRY_DELAY_MS);
     }
   };
   handle.onread = () => {

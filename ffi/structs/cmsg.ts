@@ -9,10 +9,10 @@
 
 import type { Abi } from "../abi/mod.ts";
 import type { RawCredentials } from "../libc/socket.ts";
-import { putField, takeField } from "./field.ts";
+import { readField, writeField } from "./field.ts";
 
 /** The most descriptors in one message (SCM_MAX_FD of Linux; macOS would take one more). */
-export const MOST_DESCRIPTORS = 253;
+export const MAX_DESCRIPTORS = 253;
 
 /** Room for a security context, in bytes; the longest that SELinux makes by itself is far below. */
 const SECURITY_ROOM = 1024;
@@ -53,7 +53,7 @@ export function spaceFor(abi: Abi, payload: number): number {
  */
 export function fullRoom(abi: Abi): number {
   return spaceFor(abi, abi.layouts.ucred?.size ?? 0) + spaceFor(abi, SECURITY_ROOM) +
-    timestampRoom(abi) + spaceFor(abi, 4) + spaceFor(abi, 4 * (MOST_DESCRIPTORS + 1));
+    timestampRoom(abi) + spaceFor(abi, 4) + spaceFor(abi, 4 * (MAX_DESCRIPTORS + 1));
 }
 
 /** Room for the timestamp that the kernel adds to a message (`struct timeval`), and nothing else. */
@@ -94,7 +94,7 @@ export function putControl(
     next += spaceFor(abi, ucred.size);
     for (const name of ["pid", "uid", "gid"] as const) {
       const [offset, width] = ucred.fields[name];
-      putField(view, [at + offset, width], credentials[name]);
+      writeField(view, [at + offset, width], credentials[name]);
     }
   }
   if (fds.length > 0) {
@@ -125,9 +125,9 @@ function putHeader(
   type: number,
 ): void {
   const { cmsg_len, cmsg_level, cmsg_type } = abi.layouts.cmsghdr.fields;
-  putField(view, [at + cmsg_len[0], cmsg_len[1]], lengthOf(abi, payload));
-  putField(view, [at + cmsg_level[0], cmsg_level[1]], level);
-  putField(view, [at + cmsg_type[0], cmsg_type[1]], type);
+  writeField(view, [at + cmsg_len[0], cmsg_len[1]], lengthOf(abi, payload));
+  writeField(view, [at + cmsg_level[0], cmsg_level[1]], level);
+  writeField(view, [at + cmsg_type[0], cmsg_type[1]], type);
 }
 
 /** Parses the control messages that fill `bytes`. */
@@ -155,7 +155,7 @@ export function takeControl(
   const headerSize = lengthOf(abi, 0);
   let at = start;
   while (at + headerSize <= last) {
-    const length = takeField(view, [at + cmsg_len[0], cmsg_len[1]]);
+    const length = readField(view, [at + cmsg_len[0], cmsg_len[1]]);
     if (length < headerSize) {
       found.malformed = true;
       return found;
@@ -164,8 +164,8 @@ export function takeControl(
     const end = Math.min(at + length, last);
     const whole = at + length <= last;
     if (!whole) found.malformed = true;
-    const level = takeField(view, [at + cmsg_level[0], cmsg_level[1]]);
-    const type = takeField(view, [at + cmsg_type[0], cmsg_type[1]]);
+    const level = readField(view, [at + cmsg_level[0], cmsg_level[1]]);
+    const type = readField(view, [at + cmsg_type[0], cmsg_type[1]]);
     if (level === (SOL_SOCKET >>> 0)) {
       takePayload(abi, view, at + headerSize, end, type, found, whole);
     }
@@ -197,7 +197,7 @@ function takePayload(
       return;
     }
     const take = ([offset, width]: readonly [number, number]) =>
-      takeField(view, [start + offset, width]);
+      readField(view, [start + offset, width]);
     found.credentials = { pid: take(fields.pid) | 0, uid: take(fields.uid), gid: take(fields.gid) };
   }
   if (type === linux.SCM_SECURITY) {

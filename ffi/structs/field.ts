@@ -7,7 +7,7 @@
 import type { Field } from "../abi/mod.ts";
 
 /** Writes an integer member. An 8-byte one takes values up to 2⁵³ − 1. */
-export function putField(view: DataView, [offset, width]: Field, value: number): void {
+export function writeField(view: DataView, [offset, width]: Field, value: number): void {
   switch (width) {
     case 1:
       return view.setUint8(offset, value);
@@ -25,7 +25,7 @@ export function putField(view: DataView, [offset, width]: Field, value: number):
 }
 
 /** Reads an unsigned integer member. An 8-byte one beyond 2⁵³ − 1 loses its low bits. */
-export function takeField(view: DataView, [offset, width]: Field): number {
+export function readField(view: DataView, [offset, width]: Field): number {
   switch (width) {
     case 1:
       return view.getUint8(offset);

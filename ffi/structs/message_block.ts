@@ -16,10 +16,10 @@ import {
 import { closeOnExec } from "../libc/process.ts";
 import { aligned, batchHeader, MessageHeader, NAME_ROOM } from "./msghdr.ts";
 import { native } from "../native.ts";
-import { takeField } from "./field.ts";
+import { readField } from "./field.ts";
 
 /** So many bytes of control messages every version of musl takes in sendmsg(3). */
-const MOST_CONTROL_OF_MUSL = 1024;
+const MAX_CONTROL_OF_MUSL = 1024;
 
 /** How much room a block has. */
 export interface BlockSize {
@@ -108,7 +108,7 @@ export class MessageBlock {
   /** The length of message `i` of a batch, which exceeds the room where it was truncated. */
   length(i: number): number {
     const [offset, width] = this.#lengthField;
-    return takeField(this.#view, [i * this.#headerSize + offset, width]);
+    return readField(this.#view, [i * this.#headerSize + offset, width]);
   }
 
   /** The control messages that came with message `i`, as the kernel wrote them. */
@@ -178,7 +178,7 @@ export class MessageBlock {
     const { libc, abi, runtime } = native();
     const { syscalls } = abi;
     if (syscalls === null || failed !== -abi.errno.ENOMEM!) return failed;
-    if (this.#headers[i]!.controlLength <= MOST_CONTROL_OF_MUSL) return failed;
+    if (this.#headers[i]!.controlLength <= MAX_CONTROL_OF_MUSL) return failed;
     const number = BigInt(syscalls.sendmsg);
     const header = BigInt(runtime.addressOf(this.#memory) + i * this.#headerSize);
     let result;

@@ -4,7 +4,7 @@
  */
 
 import type { SockaddrUnLayout } from "../abi/mod.ts";
-import { putField, takeField } from "./field.ts";
+import { readField, writeField } from "./field.ts";
 
 /** What a sockaddr_un says. Bytes of a pathname end before its NUL; of a name, after the leading one. */
 export type RawAddress =
@@ -16,13 +16,13 @@ const AF_UNIX = 1;
 
 function begin(layout: SockaddrUnLayout, length: number): Uint8Array {
   const view = new DataView(new ArrayBuffer(Math.max(length, layout.size)));
-  putField(view, layout.fields.sun_family, AF_UNIX);
-  if (layout.fields.sun_len !== undefined) putField(view, layout.fields.sun_len, length);
+  writeField(view, layout.fields.sun_family, AF_UNIX);
+  if (layout.fields.sun_len !== undefined) writeField(view, layout.fields.sun_len, length);
   return new Uint8Array(view.buffer, 0, length);
 }
 
 /** The most bytes a pathname can have here, its NUL not counted. */
-export function longestPathname(layout: SockaddrUnLayout): number {
+export function maxPathname(layout: SockaddrUnLayout): number {
   const [offset, width] = layout.fields.sun_path;
   return Math.max(width, layout.longest - offset) - 1;
 }
@@ -35,7 +35,7 @@ export function longestAbstractName(layout: SockaddrUnLayout): number {
 /** The address of a pathname. Its length counts the terminating NUL. */
 export function packPathname(layout: SockaddrUnLayout, path: Uint8Array): Uint8Array {
   if (path.length === 0 || path.includes(0)) throw new RangeError("Cannot pack this pathname");
-  if (path.length > longestPathname(layout)) throw new RangeError("Cannot pack so long a pathname");
+  if (path.length > maxPathname(layout)) throw new RangeError("Cannot pack so long a pathname");
   const [offset] = layout.fields.sun_path;
   const packed = begin(layout, offset + path.length + 1);
   packed.set(path, offset);
@@ -69,7 +69,7 @@ export function unpackSockaddr(
   const end = Math.min(length, bytes.length);
   if (end <= offset) return { kind: "unnamed" };
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  if (takeField(view, layout.fields.sun_family) !== AF_UNIX) return { kind: "unnamed" };
+  if (readField(view, layout.fields.sun_family) !== AF_UNIX) return { kind: "unnamed" };
   const path = bytes.subarray(offset, end);
   if (path[0] !== 0) {
     const nul = path.indexOf(0);

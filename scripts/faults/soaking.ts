@@ -6,7 +6,7 @@ import { type Report, runSeeds, type Runtime } from "../../tests/faults/process.
 import { errorsIn, faultsIn, sumOf } from "./counts.ts";
 
 /** Seconds that one process lives at most; then the next begins, and waits in another way. */
-const LONGEST_LIFE = 600;
+const MAX_LIFE_SECONDS = 600;
 
 /** Into how many processes a short soak is divided. */
 const LIVES = 3;
@@ -50,7 +50,7 @@ export async function soak(
     say(`✗ ${failure}`);
   };
   const until = performance.now() + 1000 * seconds;
-  const longest = Math.min(LONGEST_LIFE, seconds / LIVES);
+  const longest = Math.min(MAX_LIFE_SECONDS, seconds / LIVES);
   // Seeds that nobody has run, and that are not too large for a command line to be read.
   let first = Math.floor(Math.random() * 1e9);
   for (let number = 0;; number++) {

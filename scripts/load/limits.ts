@@ -10,14 +10,14 @@ import { Party, type PartyOptions, processorShare, type RuntimeName } from "./pa
 import { expect, number, type Scenario, until, withDirectory } from "./scenario.ts";
 
 /** The most of one processor that who stands at a limit may take. */
-const MOST_SHARE = 0.02;
+const MAX_SHARE = 0.02;
 
 /** How long that is measured, in milliseconds. */
 const WINDOW = 5000;
 
 async function expectQuiet(party: Party): Promise<string> {
   const share = await processorShare(party, WINDOW);
-  expect(share < MOST_SHARE, () => `it took ${(100 * share).toFixed(1)} % of a processor`);
+  expect(share < MAX_SHARE, () => `it took ${(100 * share).toFixed(1)} % of a processor`);
   return `${(100 * share).toFixed(1)} % of a processor over ${WINDOW / 1000} s`;
 }
 

@@ -9,7 +9,7 @@ import { closeWithOwner, Descriptor } from "../io/descriptor.ts";
 import { openFile, type OpenMode } from "./open.ts";
 import { type FdKind, type FdStatus, readStatus, sealBits, type Seals } from "./status.ts";
 import type { Pieces } from "../io/pieces.ts";
-import { type Work, wouldBlock } from "../io/operation_queue.ts";
+import { type Operation, wouldBlock } from "../io/operation_queue.ts";
 import { spendOrTurn } from "../io/reactor.ts";
 import { callsFor } from "./shared_open_file.ts";
 import { assertOpen, type Bytes, Transfers } from "../io/byte_transfer.ts";
@@ -29,7 +29,7 @@ import {
 export type { OpenMode };
 
 /** The largest position in a file that a number holds exactly. */
-const LAST_POSITION = Number.MAX_SAFE_INTEGER;
+const MAX_POSITION = Number.MAX_SAFE_INTEGER;
 
 /**
  * An owned descriptor: closed exactly once, at {@linkcode close}, at the end of a `using` scope, or
@@ -289,8 +289,8 @@ export class Fd implements Disposable {
    */
   preadSync(buffer: Bytes, at: number): number | null {
     const view = asBytes(buffer, "a buffer to read into");
-    const position = checkInteger(at, "a position", 0, LAST_POSITION);
-    const length = Math.min(view.byteLength, sockets.MOST_BYTES);
+    const position = checkInteger(at, "a position", 0, MAX_POSITION);
+    const length = Math.min(view.byteLength, sockets.MAX_BYTES);
     const count = this.#call("read", "pread", (fd) => file.pread(fd, view, length, position));
     return count === 0 && length > 0 ? null : count;
   }
@@ -312,8 +312,8 @@ export class Fd implements Disposable {
    */
   pwriteSync(data: Bytes, at: number): number {
     const view = asBytes(data, "data to write");
-    const position = checkInteger(at, "a position", 0, LAST_POSITION);
-    const length = Math.min(view.byteLength, sockets.MOST_BYTES);
+    const position = checkInteger(at, "a position", 0, MAX_POSITION);
+    const length = Math.min(view.byteLength, sockets.MAX_BYTES);
     return this.#call("write", "pwrite", (fd) => file.pwrite(fd, view, length, position));
   }
 
@@ -333,7 +333,7 @@ export class Fd implements Disposable {
    * @throws {UnixSocketError} EBADF, ESPIPE: it has no positions, EINVAL: before the beginning
    */
   seek(offset: number, from: "start" | "current" | "end" = "start"): number {
-    const by = checkInteger(offset, "an offset", -LAST_POSITION, LAST_POSITION);
+    const by = checkInteger(offset, "an offset", -MAX_POSITION, MAX_POSITION);
     checkWord(from, "a base of an offset", ["start", "current", "end"]);
     const whence = { start: 0, current: 1, end: 2 }[from];
     return this.#call("seek", "lseek", (fd) => file.seek(fd, by, whence));
@@ -346,7 +346,7 @@ export class Fd implements Disposable {
    * sealed
    */
   truncate(length: number): void {
-    const bytes = checkInteger(length, "a length", 0, LAST_POSITION);
+    const bytes = checkInteger(length, "a length", 0, MAX_POSITION);
     this.#call("truncate", "ftruncate", (fd) => file.truncate(fd, bytes));
   }
 
@@ -446,7 +446,7 @@ export class Fd implements Disposable {
     this.close();
   }
 
-  #waitingReadable(): Work<void> {
+  #waitingReadable(): Operation<void> {
     assertOpen(this.#descriptor, "Cannot wait", "poll");
     const descriptor = this.#descriptor;
     return {

@@ -5,7 +5,7 @@
 
 import { ByteReader, type ByteSource } from "../util/byte_reader.ts";
 import type { Bytes } from "../io/byte_transfer.ts";
-import { Turns } from "../util/mutex.ts";
+import { Mutex } from "../util/mutex.ts";
 import {
   asBytes,
   type AsyncOptions,
@@ -58,14 +58,14 @@ export interface LengthLimit {
   maxLength?: number | undefined;
 }
 
-const MOST = 2 ** 30;
-const USUAL_MOST = 2 ** 24;
+const MAX_LIMIT = 2 ** 30;
+const DEFAULT_MAX = 2 ** 24;
 
 const encoder = new TextEncoder();
 
 /** The limit that an options object asks for. */
-export function checkLimit(options: LengthLimit | undefined, absent: number = USUAL_MOST): number {
-  return checkInteger(ifAbsent(options?.maxLength, absent), "maxLength", 1, MOST);
+export function checkLimit(options: LengthLimit | undefined, absent: number = DEFAULT_MAX): number {
+  return checkInteger(ifAbsent(options?.maxLength, absent), "maxLength", 1, MAX_LIMIT);
 }
 
 /**
@@ -77,8 +77,8 @@ export abstract class Framing implements Disposable {
   /** The most bytes of one message. */
   readonly maxLength: number;
   readonly #stream: FramedStream;
-  readonly #receiving: Turns = new Turns();
-  readonly #sending: Turns = new Turns();
+  readonly #receiving: Mutex = new Mutex();
+  readonly #sending: Mutex = new Mutex();
   #broken: FramingError | null = null;
   #torn: FramingError | null = null;
 

@@ -55,7 +55,7 @@ export interface UnixFetch extends Disposable {
 }
 
 /** How many redirects are followed, as by every fetch. */
-const MOST_REDIRECTS = 20;
+const MAX_REDIRECTS = 20;
 const REDIRECTS = [301, 302, 303, 307, 308];
 
 /** The methods that may be sent twice, where the first try met a connection that had ended. */
@@ -149,7 +149,7 @@ async function followed(
     }
     received.body?.cancel().catch(() => {});
     if (request.redirect === "error") throw new TypeError("The server redirects");
-    if (redirects === MOST_REDIRECTS) throw new TypeError("The server redirects too often");
+    if (redirects === MAX_REDIRECTS) throw new TypeError("The server redirects too often");
     request = redirected(request, status, location);
   }
 }

@@ -24,7 +24,7 @@ const CR = 13;
 const PIECE = 65536;
 
 /** How many interim responses (1xx) may precede one response. */
-const MOST_INTERIM = 32;
+const MAX_INTERIM = 32;
 
 /** Reads the head of the response to a request; interim ones are passed over. */
 export async function readHead(
@@ -32,14 +32,14 @@ export async function readHead(
   method: string,
   most: number,
 ): Promise<ResponseHead | null> {
-  for (let interim = 0; interim <= MOST_INTERIM; interim++) {
+  for (let interim = 0; interim <= MAX_INTERIM; interim++) {
     const lines = await headLines(reader, most);
     if (lines === null) return null;
     const head = parseHead(lines, method);
     if (head.status === 101) throw new MalformedResponse("The server switches to another protocol");
     if (head.status >= 200) return head;
   }
-  throw new MalformedResponse(`There are more than ${MOST_INTERIM} interim responses`);
+  throw new MalformedResponse(`There are more than ${MAX_INTERIM} interim responses`);
 }
 
 /** The lines of a head; null where the connection ended before the first byte. */

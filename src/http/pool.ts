@@ -7,7 +7,7 @@ import { refusal } from "../../ffi/mod.ts";
 import type { Address } from "../address.ts";
 import { type Connection, connectionOver, type Lease } from "./exchange.ts";
 import type { ServerGate } from "./peer.ts";
-import { Places } from "../util/semaphore.ts";
+import { Semaphore } from "../util/semaphore.ts";
 import { UnixStream } from "../stream.ts";
 
 /** How connections are made and kept. */
@@ -33,7 +33,7 @@ export class ConnectionPool {
   readonly #options: PoolOptions;
   readonly #idle: Idle[] = [];
   /** One for each connection that is taken or being made. Idle ones need none: they are taken first. */
-  readonly #places: Places;
+  readonly #places: Semaphore;
   readonly #taken = new Set<Connection>();
   /** Which connections may still come back: those taken since the last `close`. */
   #generation = 0;
@@ -41,7 +41,7 @@ export class ConnectionPool {
   constructor(address: Address, options: PoolOptions) {
     this.#address = address;
     this.#options = options;
-    this.#places = new Places(options.maxConnections);
+    this.#places = new Semaphore(options.maxConnections);
   }
 
   /** How many connections are idle. */

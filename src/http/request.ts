@@ -26,7 +26,7 @@ export interface OutgoingRequest {
 }
 
 const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-const USUAL_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"];
+const NORMALIZED_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"];
 const METHODS_WITH_BODY = ["PATCH", "POST", "PUT"];
 const FORBIDDEN_METHODS = ["CONNECT", "TRACE", "TRACK"];
 
@@ -105,7 +105,7 @@ function methodOf(method: string): string {
   if (!TOKEN.test(upper) || FORBIDDEN_METHODS.includes(upper)) {
     throw new TypeError(`Cannot use ${JSON.stringify(method)} as a method`);
   }
-  return USUAL_METHODS.includes(upper) ? upper : method;
+  return NORMALIZED_METHODS.includes(upper) ? upper : method;
 }
 
 /** The URL of a request; a relative one belongs to `http://localhost/`. */

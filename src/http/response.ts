@@ -13,7 +13,7 @@ const CODINGS: Readonly<Record<string, string>> = {
   br: "brotli",
 };
 
-const MOST_CODINGS = 5;
+const MAX_CODINGS = 5;
 
 type Body = ReadableStream<Uint8Array<ArrayBuffer>>;
 
@@ -40,9 +40,9 @@ function described(response: Response, url: string, redirected: boolean): Respon
 function decode(body: Body, headers: Headers): Body {
   const names = (headers.get("content-encoding") ?? "").toLowerCase().split(",");
   const codings = names.map((name) => name.trim()).filter((name) => name !== "");
-  if (codings.length > MOST_CODINGS) {
+  if (codings.length > MAX_CODINGS) {
     body.cancel().catch(() => {});
-    throw new TypeError(`The body has more than ${MOST_CODINGS} codings`);
+    throw new TypeError(`The body has more than ${MAX_CODINGS} codings`);
   }
   // What is unknown is left to the caller, and so is what is below it.
   if (!codings.every((name) => Object.hasOwn(CODINGS, name))) return body;

@@ -93,7 +93,7 @@ const REQUESTS = ["request", "checkContinue", "checkExpectation"];
 const UPGRADES = ["upgrade", "connect"];
 
 /** The most milliseconds that a timer takes. */
-const LONGEST = 0x7fff_ffff;
+const MAX_TIMEOUT_MS = 0x7fff_ffff;
 
 /** How many services each server has that does not listen by itself. */
 const serving = new WeakMap<ConnectionServer, number>();
@@ -275,7 +275,7 @@ export class HttpService implements AsyncDisposable {
   #limit(served: Served, milliseconds: number | undefined, exceeded: () => void): void {
     clearTimeout(served.timer);
     if (typeof milliseconds !== "number" || !(milliseconds > 0)) return;
-    served.timer = setTimeout(exceeded, Math.min(milliseconds, LONGEST));
+    served.timer = setTimeout(exceeded, Math.min(milliseconds, MAX_TIMEOUT_MS));
     (served.timer as unknown as { unref?(): void }).unref?.();
   }
 

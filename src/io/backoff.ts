@@ -6,8 +6,8 @@
 import { clearTimeout, now, setTimeout, sockets } from "../../ffi/mod.ts";
 
 /** The pauses, in milliseconds: doubled from the first to the last. */
-const FIRST_PAUSE = 1;
-const LAST_PAUSE = 64;
+const MIN_PAUSE_MS = 1;
+const MAX_PAUSE_MS = 64;
 
 /** Pauses that grow while they do not help. */
 export class Backoff {
@@ -15,7 +15,7 @@ export class Backoff {
   readonly #first: number;
   readonly #last: number;
 
-  constructor(first = FIRST_PAUSE, last = LAST_PAUSE) {
+  constructor(first = MIN_PAUSE_MS, last = MAX_PAUSE_MS) {
     this.#next = this.#first = first;
     this.#last = last;
   }

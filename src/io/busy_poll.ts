@@ -31,20 +31,20 @@ export interface Configuration {
 }
 
 /** The most microseconds without a wish. */
-const USUAL_MAX = 100;
+const DEFAULT_MAX_US = 100;
 
 /** The longest that can be wished for, in microseconds. */
-const LONGEST = 10_000;
+const MAX_WINDOW_US = 10_000;
 
 /** Where a window begins to grow, in microseconds. */
-const FIRST_WINDOW = 25;
+const MIN_WINDOW_US = 25;
 
 /** After so many windows in a row that passed in vain, looking is given up for a while. */
-const MOST_VAIN = 4;
+const MAX_VAIN = 4;
 
 /** For how many waits, the first time and at most: the pause doubles while nothing changes. */
-const FIRST_REST = 32;
-const LONGEST_REST = 1024;
+const MIN_REST = 32;
+const MAX_REST = 1024;
 
 /** The window of one thread, in milliseconds as `performance.now()` counts. */
 export class BusyPoll {
@@ -54,7 +54,7 @@ export class BusyPoll {
   #vain = 0;
   /** How many waits still pass without a look, and how many will the next time. */
   #resting = 0;
-  #rest = FIRST_REST;
+  #rest = MIN_REST;
 
   constructor(max: number = usualMax()) {
     this.#max = max / 1000;
@@ -75,11 +75,11 @@ export class BusyPoll {
   learn(waited: number): void {
     if (this.#window > 0 && waited <= this.#window) {
       this.#vain = 0;
-      this.#rest = FIRST_REST;
+      this.#rest = MIN_REST;
     } else if (this.#resting > 0) this.#resting--;
     else if (waited > this.#max) this.#window = 0;
-    else if (this.#window > 0 && ++this.#vain === MOST_VAIN) this.#giveUp();
-    else this.#window = Math.min(this.#max, Math.max(FIRST_WINDOW / 1000, this.#window * 2));
+    else if (this.#window > 0 && ++this.#vain === MAX_VAIN) this.#giveUp();
+    else this.#window = Math.min(this.#max, Math.max(MIN_WINDOW_US / 1000, this.#window * 2));
   }
 
   /**
@@ -90,7 +90,7 @@ export class BusyPoll {
     this.#window = 0;
     this.#vain = 0;
     this.#resting = this.#rest;
-    this.#rest = Math.min(LONGEST_REST, this.#rest * 2);
+    this.#rest = Math.min(MAX_REST, this.#rest * 2);
   }
 }
 
@@ -111,21 +111,21 @@ let warned = false;
 
 function usualMax(): number {
   const wanted = environmentVariable("AFUNIX_BUSY_POLL");
-  if (wanted === undefined || wanted === "") return USUAL_MAX;
+  if (wanted === undefined || wanted === "") return DEFAULT_MAX_US;
   const max = Number(wanted);
-  if (Number.isInteger(max) && max >= 0 && max <= LONGEST) return max;
+  if (Number.isInteger(max) && max >= 0 && max <= MAX_WINDOW_US) return max;
   if (!warned) {
     warned = true;
     const shown = JSON.stringify(wanted);
-    console.warn(`afunix: AFUNIX_BUSY_POLL=${shown} is ignored: expected 0 to ${LONGEST}`);
+    console.warn(`afunix: AFUNIX_BUSY_POLL=${shown} is ignored: expected 0 to ${MAX_WINDOW_US}`);
   }
-  return USUAL_MAX;
+  return DEFAULT_MAX_US;
 }
 
 function checkBusyPoll(wanted: BusyPollOptions | false): number {
   if (wanted === false) return 0;
   checkOptions(wanted);
-  return checkInteger(wanted.max, "a number of microseconds", 1, LONGEST);
+  return checkInteger(wanted.max, "a number of microseconds", 1, MAX_WINDOW_US);
 }
 
 /**

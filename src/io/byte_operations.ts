@@ -7,7 +7,7 @@ import { errnoNumber, failure, sockets } from "../../ffi/mod.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { FreeList } from "./free_list.ts";
 import type { Part } from "./pieces.ts";
-import { type Work, YIELD } from "./operation_queue.ts";
+import { type Operation, YIELD } from "./operation_queue.ts";
 
 /** The system calls of one kind of descriptor. A result below zero is a negated errno. */
 export interface ByteCalls {
@@ -34,9 +34,9 @@ export interface FirstPart {
   /** Sends as much as it likes of what there is; how many bytes, or a negated errno. */
   send(view: Uint8Array): number;
   /** Called before the first part waits. */
-  hold(): void;
+  duplicate(): void;
   /** Called when what waited is over. */
-  letGo(): void;
+  closeDuplicates(): void;
 }
 
 export const READING = "Cannot read";
@@ -48,7 +48,7 @@ export function changed(what: string): TypeError {
 }
 
 /** How many calls one write of everything makes before it lets others have a turn. */
-const MOST_WRITES = 16;
+const MAX_WRITES = 16;
 
 const reads = new FreeList(() => new Reading());
 const writes = new FreeList(() => new WritingAll());
@@ -56,7 +56,7 @@ const NOTHING = new Uint8Array(0);
 const NO_MORE: readonly Part[] = [];
 
 /** A read of what is there, at most a whole view. */
-export function reading(end: ByteEnd, view: Uint8Array, peek: boolean): Work<number | null> {
+export function reading(end: ByteEnd, view: Uint8Array, peek: boolean): Operation<number | null> {
   const work = reads.take();
   work.owner = end;
   work.view = view;
@@ -73,12 +73,12 @@ export function writingAll(
   end: ByteEnd,
   view: Uint8Array,
   first: FirstPart | null = null,
-): Work<void> {
+): Operation<void> {
   return writing(end, view, NO_MORE, first);
 }
 
 /** A write of all parts, one after another, none of which is empty. */
-export function writingParts(end: ByteEnd, parts: readonly Part[]): Work<void> {
+export function writingParts(end: ByteEnd, parts: readonly Part[]): Operation<void> {
   return writing(end, NOTHING, parts, null);
 }
 
@@ -87,7 +87,7 @@ function writing(
   view: Uint8Array,
   more: readonly Part[],
   first: FirstPart | null,
-): Work<void> {
+): Operation<void> {
   const work = writes.take();
   work.owner = end;
   work.view = view;
@@ -100,7 +100,7 @@ function writing(
   return work;
 }
 
-class Reading implements Work<number | null> {
+class Reading implements Operation<number | null> {
   owner: ByteEnd | null = null;
   view: Uint8Array = NOTHING;
   expected = 0;
@@ -110,7 +110,7 @@ class Reading implements Work<number | null> {
     const { view, expected } = this;
     const { descriptor, calls } = this.owner!;
     if (view.byteLength < expected) throw changed("read");
-    const length = Math.min(expected, sockets.MOST_BYTES);
+    const length = Math.min(expected, sockets.MAX_BYTES);
     return this.peek
       ? calls.peek!(descriptor.fd, view, length)
       : calls.read(descriptor.fd, view, length);
@@ -129,7 +129,7 @@ class Reading implements Work<number | null> {
   }
 }
 
-class WritingAll implements Work<void> {
+class WritingAll implements Operation<void> {
   owner: ByteEnd | null = null;
   view: Uint8Array = NOTHING;
   expected = 0;
@@ -147,7 +147,7 @@ class WritingAll implements Work<void> {
 
   attempt(): number {
     for (let writes = 0; this.written < this.expected || this.#turnToNext(); writes++) {
-      if (writes === MOST_WRITES) return YIELD;
+      if (writes === MAX_WRITES) return YIELD;
       const result = this.#writePart();
       if (result < 0) return result;
       this.written += result;
@@ -165,11 +165,11 @@ class WritingAll implements Work<void> {
   }
 
   beginWait(): void {
-    if (this.written === 0) this.first?.hold();
+    if (this.written === 0) this.first?.duplicate();
   }
 
   endWait(): void {
-    this.first?.letGo();
+    this.first?.closeDuplicates();
   }
 
   fail(negated: number, detail?: string): Error {
@@ -201,6 +201,6 @@ class WritingAll implements Work<void> {
     }
     const { descriptor, calls } = this.owner!;
     const rest = written === 0 ? view : view.subarray(written);
-    return calls.write(descriptor.fd, rest, Math.min(expected - written, sockets.MOST_BYTES));
+    return calls.write(descriptor.fd, rest, Math.min(expected - written, sockets.MAX_BYTES));
   }
 }

@@ -18,7 +18,7 @@ import {
 } from "./byte_operations.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { gatheredParts, type Pieces } from "./pieces.ts";
-import type { Work } from "./operation_queue.ts";
+import type { Operation } from "./operation_queue.ts";
 import {
   asBytes,
   type AsyncOptions,
@@ -110,19 +110,19 @@ export class Transfers implements ByteEnd {
     this.descriptor.writing.runSync(work, deadline);
   }
 
-  #writingAll(data: Pieces): Work<void> {
+  #writingAll(data: Pieces): Operation<void> {
     if (!Array.isArray(data)) return writingAll(this, asBytes(data, WRITE_SOURCE));
     return writingParts(this, gatheredParts(data, WRITE_SOURCE));
   }
 
   /** A write of all of it, whose first part goes another way. */
-  writingFirst(view: Uint8Array, first: FirstPart): Work<void> {
+  writingFirst(view: Uint8Array, first: FirstPart): Operation<void> {
     assertOpen(this.descriptor, first.action, first.syscall);
     return writingAll(this, view, first);
   }
 
   /** A write of as much as fits now. */
-  #writing(view: Uint8Array): Work {
+  #writing(view: Uint8Array): Operation {
     const { descriptor } = this;
     const { writeName, write } = this.calls;
     const expected = view.byteLength;
@@ -130,7 +130,7 @@ export class Transfers implements ByteEnd {
       owner: this.owner,
       attempt: () => {
         if (view.byteLength < expected) throw changed("write");
-        return write(descriptor.fd, view, Math.min(expected, sockets.MOST_BYTES));
+        return write(descriptor.fd, view, Math.min(expected, sockets.MAX_BYTES));
       },
       outcome: (count) => {
         this.bytesWritten += count;
@@ -141,7 +141,7 @@ export class Transfers implements ByteEnd {
   }
 
   /** Waits until there is a byte, or the end. A peek at a byte would move the peek offset. */
-  #lookingForData(): Work<0 | null> {
+  #lookingForData(): Operation<0 | null> {
     const { descriptor } = this;
     const peek = reading(this, new Uint8Array(1), true);
     return {

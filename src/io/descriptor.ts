@@ -4,7 +4,7 @@
  */
 
 import { file, FOR_READING, FOR_WRITING, native, onEnding, type sockets } from "../../ffi/mod.ts";
-import { Lane, type LaneHost } from "./operation_queue.ts";
+import { OperationQueue, type QueueHost } from "./operation_queue.ts";
 import { noteGone, noteLost, noteOwner } from "./leak_report.ts";
 import { reactor, type Registrant } from "./reactor.ts";
 
@@ -12,9 +12,9 @@ import { reactor, type Registrant } from "./reactor.ts";
  * An open descriptor that nothing else closes. It knows no public object, so that an object that
  * the program has lost can be collected, and the descriptor closed.
  */
-export class Descriptor implements LaneHost, Registrant {
-  #reading: Lane | null = null;
-  #writing: Lane | null = null;
+export class Descriptor implements QueueHost, Registrant {
+  #reading: OperationQueue | null = null;
+  #writing: OperationQueue | null = null;
   #beforeClose: (() => void) | null = null;
   #fd: number;
   #token = 0;
@@ -32,12 +32,12 @@ export class Descriptor implements LaneHost, Registrant {
   }
 
   /** Made when first asked for: many descriptors only pass through. */
-  get reading(): Lane {
-    return this.#reading ??= new Lane(this, "readable");
+  get reading(): OperationQueue {
+    return this.#reading ??= new OperationQueue(this, "readable");
   }
 
-  get writing(): Lane {
-    return this.#writing ??= new Lane(this, "writable");
+  get writing(): OperationQueue {
+    return this.#writing ??= new OperationQueue(this, "writable");
   }
 
   /** The number, or −1 once closed or given away. */
@@ -56,7 +56,7 @@ export class Descriptor implements LaneHost, Registrant {
    */
   set beforeClose(action: (() => void) | null) {
     this.#beforeClose = action;
-    if (action === null) leftBehind.delete(this);
+    if (action === null) cleanupAtExit.delete(this);
     else rememberForExit(this);
   }
 
@@ -72,15 +72,15 @@ export class Descriptor implements LaneHost, Registrant {
     this.#writing?.rejectAll(() => error);
   }
 
-  enroll(direction: sockets.Direction): void {
+  register(direction: sockets.Direction): void {
     const wanted = this.#interest | (direction === "readable" ? FOR_READING : FOR_WRITING);
     if (wanted === this.#interest) return;
     if (this.#token === 0) this.#token = reactor().register(this.#fd, this, wanted);
-    else reactor().widen(this.#fd, this.#token, wanted);
+    else reactor().extendInterest(this.#fd, this.#token, wanted);
     this.#interest = wanted;
   }
 
-  waitChanged(by: 1 | -1, lane: Lane): void {
+  waitChanged(by: 1 | -1, lane: OperationQueue): void {
     this.#waiting += by;
     reactor().count(by, this.#refd ? by : 0, lane);
   }
@@ -122,7 +122,7 @@ export class Descriptor implements LaneHost, Registrant {
     const fd = this.#fd;
     if (fd === -1) return -1;
     this.#fd = -1;
-    lastNet.unregister(this);
+    finalizers.unregister(this);
     if (native().debugging !== null) noteGone(this);
     this.#reading?.evict(detail);
     this.#writing?.evict(detail);
@@ -133,19 +133,19 @@ export class Descriptor implements LaneHost, Registrant {
 }
 
 /** The descriptors that have something to do before the process ends. */
-const leftBehind = new Set<Descriptor>();
+const cleanupAtExit = new Set<Descriptor>();
 let hooked = false;
 
 function rememberForExit(descriptor: Descriptor): void {
-  leftBehind.add(descriptor);
+  cleanupAtExit.add(descriptor);
   if (hooked) return;
   hooked = true;
   onEnding(() => {
-    for (const left of leftBehind) left.finish();
+    for (const left of cleanupAtExit) left.finish();
   });
 }
 
-const lastNet = new FinalizationRegistry<Descriptor>((descriptor) => {
+const finalizers = new FinalizationRegistry<Descriptor>((descriptor) => {
   if (descriptor.closed) return;
   if (native().debugging !== null) noteLost(descriptor);
   descriptor.close();
@@ -158,5 +158,5 @@ const lastNet = new FinalizationRegistry<Descriptor>((descriptor) => {
 export function closeWithOwner(owner: object, descriptor: Descriptor): void {
   const { debugging } = native();
   if (debugging !== null) noteOwner(owner, descriptor, debugging);
-  lastNet.register(owner, descriptor, descriptor);
+  finalizers.register(owner, descriptor, descriptor);
 }

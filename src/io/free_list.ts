@@ -4,7 +4,7 @@
  */
 
 /** How many are kept at most. */
-const MOST = 64;
+const MAX_FREE = 64;
 
 export class FreeList<T> {
   readonly #free: T[] = [];
@@ -21,6 +21,6 @@ export class FreeList<T> {
 
   /** Takes back one that nobody will use, and that holds on to nothing. */
   giveBack(object: T): void {
-    if (this.#free.length < MOST) this.#free.push(object);
+    if (this.#free.length < MAX_FREE) this.#free.push(object);
   }
 }

@@ -52,10 +52,10 @@ export function noteLost(descriptor: Watched): void {
 }
 
 /** The most places that one report names. */
-const MOST_PLACES = 20;
+const MAX_PLACES = 20;
 
 /** The last number that a process has by itself: standard error. */
-const LAST_STANDARD = 2;
+const MAX_STANDARD = 2;
 
 /** A program that calls process.exit() leaves open what it has on purpose, unless it is strict. */
 function reportAtEnd(): void {
@@ -70,14 +70,14 @@ function reportAtEnd(): void {
     count++;
   };
   for (const [{ fd, refd }, { what, place }] of origins) {
-    if (refd && fd > LAST_STANDARD) add(what, place, fd);
+    if (refd && fd > MAX_STANDARD) add(what, place, fd);
   }
   for (const [fd, place] of hooked!.descriptors.loose()) add("Nobody's", place, fd);
   if (count === 0) return;
-  const lines = [...groups].slice(0, MOST_PLACES).map(([title, fds]) =>
+  const lines = [...groups].slice(0, MAX_PLACES).map(([title, fds]) =>
     `Descriptor ${fds.join(", ")}: ${title}`
   );
-  if (groups.size > MOST_PLACES) lines.push(`and from ${groups.size - MOST_PLACES} more places`);
+  if (groups.size > MAX_PLACES) lines.push(`and from ${groups.size - MAX_PLACES} more places`);
   const noun = count === 1 ? "descriptor is" : "descriptors are";
   console.warn(`afunix: ${count} ${noun} still open at the end:\n${lines.join("\n")}`);
   if (hooked!.mode === "strict") failAtEnd();

@@ -12,7 +12,7 @@ import { isShortage, nextTurn, reactor, spend } from "./reactor.ts";
 export const YIELD = -Infinity;
 
 /** One operation, for instance a read; `T` is what its caller gets. */
-export interface Work<T = number> {
+export interface Operation<T = number> {
   /** Makes the system call. 0 or more ends the work; below zero is a negated errno, or YIELD. */
   attempt(): number;
   /** What the caller gets for a result of 0 or more; asked once, and nothing is asked after it. */
@@ -30,22 +30,22 @@ export interface Work<T = number> {
 }
 
 /** The descriptor that a lane belongs to. */
-export interface LaneHost {
+export interface QueueHost {
   readonly fd: number;
   /** Readies the descriptor for waiting in one direction. */
-  enroll(direction: sockets.Direction): void;
+  register(direction: sockets.Direction): void;
   /** Called when an operation of one of its lanes starts to wait, and when it stops. */
-  waitChanged(by: 1 | -1, lane: Lane): void;
+  waitChanged(by: 1 | -1, lane: OperationQueue): void;
 }
 
 /** How many operations one turn finishes for one lane, so that a busy one starves no other. */
-const MOST_PER_TURN = 32;
+const MAX_PER_TURN = 32;
 
 /** A place in the line. */
 class Waiter {
   next: Waiter | null = null;
   previous: Waiter | null = null;
-  work: Work<unknown> | null = null;
+  work: Operation<unknown> | null = null;
   resolve: (value: unknown) => void = ignore;
   reject: (reason: unknown) => void = ignore;
   stopListening: (() => void) | null = null;
@@ -77,15 +77,15 @@ function capture(resolve: (value: unknown) => void, reject: (reason: unknown) =>
   rejectLast = reject;
 }
 
-export class Lane {
-  readonly #host: LaneHost;
+export class OperationQueue {
+  readonly #host: QueueHost;
   readonly #direction: sockets.Direction;
   #first: Waiter | null = null;
   #last: Waiter | null = null;
   /** Whose attempt runs now. */
   #attempting: Waiter | null = null;
 
-  constructor(host: LaneHost, direction: sockets.Direction) {
+  constructor(host: QueueHost, direction: sockets.Direction) {
     this.#host = host;
     this.#direction = direction;
   }
@@ -100,7 +100,7 @@ export class Lane {
    * when its turn comes. Throws or rejects with what `fail` makes of an errno, or with the
    * signal's reason.
    */
-  run<T>(work: Work<T>, signal?: AbortSignal): Promise<T> {
+  run<T>(work: Operation<T>, signal?: AbortSignal): Promise<T> {
     if (this.#first !== null || !spend()) return this.#postpone(work, signal);
     return this.#start(work, signal);
   }
@@ -109,7 +109,7 @@ export class Lane {
    * Runs an operation while blocking the thread, after all that already wait here. Throws ETIMEDOUT
    * after the deadline.
    */
-  runSync<T>(work: Work<T>, deadline: number): T {
+  runSync<T>(work: Operation<T>, deadline: number): T {
     if (this.#attempting !== null) {
       throw work.fail(-errnoNumber("EBUSY"), "called from within the operation before it");
     }
@@ -124,7 +124,7 @@ export class Lane {
 
   /** Continues with what waits, when the descriptor is ready or may be. */
   ready(): void {
-    for (let budget = MOST_PER_TURN; this.#first !== null; budget--) {
+    for (let budget = MAX_PER_TURN; this.#first !== null; budget--) {
       if (budget === 0) return reactor().runNextTurn(this);
       if (this.#step(this.#first) !== "over") return;
     }
@@ -146,7 +146,7 @@ export class Lane {
   }
 
   /** Goes on, after a first attempt, until the work is done: looking for a while, then blocked. */
-  #goOnBlocking(work: Work<unknown>, first: number, deadline: number): number {
+  #goOnBlocking(work: Operation<unknown>, first: number, deadline: number): number {
     const busyPoll = blockingPoll();
     let since = now();
     let before = work.progress?.();
@@ -172,7 +172,7 @@ export class Lane {
   }
 
   /** Rejects everything that waits, for a reason that each has of its own. */
-  rejectAll(reasonOf: (work: Work<unknown>) => unknown): void {
+  rejectAll(reasonOf: (work: Operation<unknown>) => unknown): void {
     let waiter = this.#first;
     while (waiter !== null) {
       const { next } = waiter;
@@ -191,7 +191,7 @@ export class Lane {
    * cannot be duplicated, is tried now, after all that waits here: what could leave at once must not
    * fail because it was to wait. Its caller waits for the next turn all the same.
    */
-  #postpone<T>(work: Work<T>, signal: AbortSignal | undefined): Promise<T> {
+  #postpone<T>(work: Operation<T>, signal: AbortSignal | undefined): Promise<T> {
     const alone = this.#first === null;
     let waiting: Promise<T>;
     try {
@@ -205,7 +205,7 @@ export class Lane {
   }
 
   /** Makes the first attempt. */
-  #start<T>(work: Work<T>, signal: AbortSignal | undefined): Promise<T> {
+  #start<T>(work: Operation<T>, signal: AbortSignal | undefined): Promise<T> {
     const result = work.attempt();
     if (result >= 0) return Promise.resolve(work.outcome(result));
     if (result !== YIELD && result !== wouldBlock()) throw work.fail(result);
@@ -250,7 +250,7 @@ export class Lane {
    * One attempt, which may run code of the caller's: what that does to this very work, closing its
    * descriptor or aborting it, counts only if the attempt does not succeed.
    */
-  #attempt(waiter: Waiter, work: Work<unknown>): number {
+  #attempt(waiter: Waiter, work: Operation<unknown>): number {
     this.#attempting = waiter;
     try {
       const result = work.attempt();
@@ -260,11 +260,11 @@ export class Lane {
     }
   }
 
-  #wait<T>(work: Work<T>, signal: AbortSignal | undefined): Promise<T> {
+  #wait<T>(work: Operation<T>, signal: AbortSignal | undefined): Promise<T> {
     // The attempt before may have run code that closed the descriptor or aborted this.
     this.#assertStillWanted(work, signal);
     try {
-      this.#host.enroll(this.#direction);
+      this.#host.register(this.#direction);
       work.beginWait?.();
     } catch (error) {
       // What has left already must not be forgotten over the reason why the rest cannot wait.
@@ -294,7 +294,7 @@ export class Lane {
     return promise as Promise<T>;
   }
 
-  #assertStillWanted(work: Work<unknown>, signal: AbortSignal | undefined): void {
+  #assertStillWanted(work: Operation<unknown>, signal: AbortSignal | undefined): void {
     if (this.#host.fd === -1) throw work.fail(-errnoNumber("EBADF"), "the descriptor was closed");
     signal?.throwIfAborted();
   }
@@ -328,7 +328,7 @@ export class Lane {
     this.#host.waitChanged(-1, this);
   }
 
-  #block(work: Work<unknown>, deadline: number): void {
+  #block(work: Operation<unknown>, deadline: number): void {
     const left = inTime(work, deadline);
     const timeout = left === Infinity ? -1 : Math.min(Math.ceil(left), 0x7fff_ffff);
     // Whatever poll returns, even EINTR, the attempt that follows is the judge.
@@ -337,7 +337,7 @@ export class Lane {
 }
 
 /** How many milliseconds are left; throws where none are. */
-function inTime(work: Work<unknown>, deadline: number): number {
+function inTime(work: Operation<unknown>, deadline: number): number {
   const left = deadline - now();
   if (left <= 0) throw work.fail(-errnoNumber("ETIMEDOUT"));
   return left;

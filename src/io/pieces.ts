@@ -22,7 +22,7 @@ export function gathered(data: Pieces, what: string): Uint8Array {
 /** All of one message, to be sent whole. No call of libc counts as far as an array can be long. */
 export function gatheredMessage(data: Pieces): Uint8Array {
   const view = gathered(data, "a message");
-  if (view.byteLength <= sockets.MOST_BYTES) return view;
+  if (view.byteLength <= sockets.MAX_BYTES) return view;
   const detail = `it has ${view.byteLength} bytes`;
   throw refusal("EMSGSIZE", { action: "Cannot send a message", syscall: "send", detail });
 }

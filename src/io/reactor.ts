@@ -24,7 +24,7 @@ import {
   type Watcher,
 } from "../../ffi/mod.ts";
 import { waitingPoll } from "./busy_poll.ts";
-import type { Lane } from "./operation_queue.ts";
+import type { OperationQueue } from "./operation_queue.ts";
 
 /** What is told about the events of one descriptor. */
 export interface Registrant {
@@ -50,7 +50,7 @@ export function isShortage(error: unknown): boolean {
 }
 
 /** How long to wait before looking again, in milliseconds, where the watcher cannot be armed. */
-const LOOK_AGAIN = 10;
+const RETRY_DELAY_MS = 10;
 
 let credit = CREDIT;
 
@@ -108,11 +108,11 @@ class Reactor {
   /** Made when first needed. */
   #watcher: Watcher | null = null;
   readonly #registrants = new Map<number, Registrant>();
-  readonly #postponed = new Set<Lane>();
+  readonly #postponed = new Set<OperationQueue>();
   #tokens = 0;
   #waiting = 0;
   /** Where the only operation waits, if that is known and there is no other. */
-  #only: Lane | null = null;
+  #only: OperationQueue | null = null;
   #refs = 0;
   #armed = false;
   /** When the wait began that goes on now. */
@@ -133,7 +133,7 @@ class Reactor {
   }
 
   /** Watches a descriptor for more than it was added for. */
-  widen(fd: number, token: number, interest: number): void {
+  extendInterest(fd: number, token: number, interest: number): void {
     if (token !== UNPOLLABLE) this.#check(this.#poller.change(fd, token, interest), fd);
   }
 
@@ -149,7 +149,7 @@ class Reactor {
   }
 
   /** Counts operations that wait in a lane, and among them those that keep the process alive. */
-  count(waiting: 1 | -1, refs: number, lane: Lane): void {
+  count(waiting: 1 | -1, refs: number, lane: OperationQueue): void {
     this.#waiting += waiting;
     this.#only = waiting > 0 && this.#waiting === 1 ? lane : null;
     if (refs !== 0) this.countRefs(refs);
@@ -167,7 +167,7 @@ class Reactor {
   }
 
   /** Lets a lane go on in the next turn of the event loop, ready or not. */
-  runNextTurn(lane: Lane): void {
+  runNextTurn(lane: OperationQueue): void {
     if (this.#postponed.size === 0) setImmediate(() => this.#resume());
     this.#postponed.add(lane);
   }
@@ -250,7 +250,7 @@ class Reactor {
 
   /** Short of memory or descriptors: a timer looks, so that no wait is forgotten. */
   #lookLater(): void {
-    const timer: unknown = setTimeout(() => this.#turn(), LOOK_AGAIN);
+    const timer: unknown = setTimeout(() => this.#turn(), RETRY_DELAY_MS);
     if (this.#refs === 0) (timer as { unref?(): void }).unref?.();
   }
 

@@ -48,7 +48,7 @@ export interface AncillaryOptions {
 }
 
 /** The largest id; −1 means "no change" to the kernel. */
-const LAST_ID = 0xffff_fffe;
+const MAX_ID = 0xffff_fffe;
 
 function checkCredentials(wanted: AncillaryOptions["credentials"]): Credentials | null {
   if (wanted === undefined || wanted === false) return null;
@@ -57,7 +57,7 @@ function checkCredentials(wanted: AncillaryOptions["credentials"]): Credentials 
   if (wanted === true) return own;
   checkOptions(wanted);
   const id = (name: "uid" | "gid") =>
-    wanted[name] === undefined ? own[name] : checkInteger(wanted[name], `a ${name}`, 0, LAST_ID);
+    wanted[name] === undefined ? own[name] : checkInteger(wanted[name], `a ${name}`, 0, MAX_ID);
   const pid = wanted.pid === undefined
     ? own.pid
     : checkInteger(wanted.pid, "a pid", 1, 0x7fff_ffff);
@@ -76,10 +76,10 @@ function checkDescriptors(
   if (!Array.isArray(descriptors)) {
     throw new TypeError("Cannot send these descriptors: expected an array");
   }
-  if (descriptors.length > cmsg.MOST_DESCRIPTORS) {
+  if (descriptors.length > cmsg.MAX_DESCRIPTORS) {
     throw new RangeError(
       `Cannot send ${descriptors.length} descriptors: one message carries at most ` +
-        `${cmsg.MOST_DESCRIPTORS}`,
+        `${cmsg.MAX_DESCRIPTORS}`,
     );
   }
   return Array.from(descriptors, (descriptor) => {
@@ -121,7 +121,7 @@ export class Outgoing {
   }
 
   /** Duplicates the descriptors; from now on these are what is sent. */
-  hold(): void {
+  duplicate(): void {
     if (this.count === 0 || this.#held.length > 0) return;
     const context = { action: "Cannot keep a descriptor to send it later", syscall: "fcntl" };
     try {
@@ -131,14 +131,14 @@ export class Outgoing {
         this.#held.push(Fd.received(checked(copy, context)));
       }
     } catch (error) {
-      this.letGo();
+      this.closeDuplicates();
       throw error;
     }
     this.control = this.#sending(this.#held.map((fd) => fd.fd));
   }
 
   /** Closes the duplicates. */
-  letGo(): void {
+  closeDuplicates(): void {
     for (const fd of this.#held) fd.close();
     this.#held = [];
   }
@@ -209,6 +209,6 @@ function closeAll(fds: readonly number[]): void {
 
 /** The limit of descriptors in a receipt, checked. */
 export function checkMaxFds(maxFds: number | undefined): number {
-  if (maxFds === undefined) return cmsg.MOST_DESCRIPTORS;
-  return checkInteger(maxFds, "a number of descriptors", 0, cmsg.MOST_DESCRIPTORS);
+  if (maxFds === undefined) return cmsg.MAX_DESCRIPTORS;
+  return checkInteger(maxFds, "a number of descriptors", 0, cmsg.MAX_DESCRIPTORS);
 }

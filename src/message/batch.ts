@@ -31,7 +31,7 @@ export interface BatchOptions {
   maxFds?: number | undefined;
 }
 
-const MOST_MESSAGES = 1024;
+const MAX_MESSAGES = 1024;
 const DEFAULT_MESSAGES = 64;
 const DEFAULT_MESSAGE_SIZE = 2048;
 
@@ -41,7 +41,7 @@ function makeBlock(options: BatchOptions | undefined, control: number) {
     ifAbsent(options?.messages, DEFAULT_MESSAGES),
     "a number of messages",
     1,
-    MOST_MESSAGES,
+    MAX_MESSAGES,
   );
   const size = checkInteger(
     ifAbsent(options?.size, DEFAULT_MESSAGE_SIZE),
@@ -126,7 +126,7 @@ export class SendBatch implements Disposable {
     const outgoing = along === undefined ? null : this.#outgoingOf(along);
     if (this.#count === this.capacity) return false;
     if (this.#used + bytes.length > this.#dataCapacity) return false;
-    outgoing?.hold();
+    outgoing?.duplicate();
     this.block.data.set(bytes, this.#used);
     this.block.describe(this.#count, this.#used, bytes.length, packed, outgoing?.control ?? null);
     if (outgoing !== null) this.#outgoing.push(outgoing);
@@ -143,7 +143,7 @@ export class SendBatch implements Disposable {
    */
   clear(): void {
     this.#assertIdle();
-    for (const outgoing of this.#outgoing) outgoing.letGo();
+    for (const outgoing of this.#outgoing) outgoing.closeDuplicates();
     this.#outgoing = [];
     this.#count = 0;
     this.#used = 0;
@@ -361,7 +361,7 @@ export function batchesOf(messages: readonly Pieces[]): SendBatch {
   const views = messages.map((message) => gathered(message, "a message"));
   const total = views.reduce((sum, view) => sum + view.length, 0);
   const batch = new SendBatch({
-    messages: checkInteger(messages.length, "a number of messages", 1, MOST_MESSAGES),
+    messages: checkInteger(messages.length, "a number of messages", 1, MAX_MESSAGES),
     size: Math.max(1, Math.ceil(total / messages.length)),
   });
   for (const view of views) batch.add(view);

@@ -9,7 +9,7 @@ import { checkMaxFds, type Outgoing, takeAncillary } from "./ancillary.ts";
 import type { FirstPart } from "../io/byte_operations.ts";
 import type { Descriptor } from "../io/descriptor.ts";
 import { FreeList } from "../io/free_list.ts";
-import type { Work } from "../io/operation_queue.ts";
+import type { Operation } from "../io/operation_queue.ts";
 import { blockFor, checkSize, DEFAULT_SIZE, isEnd, messageAt } from "./message.ts";
 import { ReceivedMessage } from "./received_message.ts";
 import type { Transfers } from "../io/byte_transfer.ts";
@@ -37,7 +37,7 @@ export function resized(): TypeError {
 const NOTHING = new Uint8Array(0);
 
 /** The sending of one whole message to the peer, with nothing along. */
-class Sending implements Work<void> {
+class Sending implements Operation<void> {
   owner: object | null = null;
   descriptor: Descriptor | null = null;
   view: Uint8Array = NOTHING;
@@ -63,7 +63,7 @@ class Sending implements Work<void> {
 
 const sendings = new FreeList(() => new Sending());
 
-export function sending(owner: object, descriptor: Descriptor, view: Uint8Array): Work<void> {
+export function sending(owner: object, descriptor: Descriptor, view: Uint8Array): Operation<void> {
   const work = sendings.take();
   work.owner = owner;
   work.descriptor = descriptor;
@@ -120,7 +120,7 @@ export function streamSending(
   transfers: Transfers,
   view: Uint8Array,
   outgoing: Outgoing,
-): Work<void> {
+): Operation<void> {
   return transfers.writingFirst(view, new CarryingPart(transfers, outgoing));
 }
 
@@ -140,31 +140,31 @@ class CarryingPart implements FirstPart {
     const { fd } = this.#transfers.descriptor;
     const part = all.byteLength <= FIRST_PART ? all : all.subarray(0, FIRST_PART);
     const result = sendWhole(fd, part, this.#outgoing, null);
-    if (result > 0) this.#outgoing.letGo();
+    if (result > 0) this.#outgoing.closeDuplicates();
     return result;
   }
 
-  hold(): void {
-    this.#outgoing.hold();
+  duplicate(): void {
+    this.#outgoing.duplicate();
   }
 
-  letGo(): void {
-    this.#outgoing.letGo();
+  closeDuplicates(): void {
+    this.#outgoing.closeDuplicates();
   }
 }
 
 /** How many bytes a stream's message has room for without a wish. */
-const USUAL_STREAM_SIZE = 65_536;
+const DEFAULT_STREAM_SIZE = 65_536;
 
 /** The receiving of bytes from a stream, with what came along; null at the end. */
 export function streamReceiving(
   transfers: Transfers,
   options: ReceiveMessageRoom | undefined,
-): Work<ReceivedMessage | null> {
+): Operation<ReceivedMessage | null> {
   const maxFds = checkMaxFds(options?.maxFds);
   const size = options?.size === undefined
-    ? USUAL_STREAM_SIZE
-    : checkInteger(options.size, "a number of bytes", 1, sockets.MOST_BYTES);
+    ? DEFAULT_STREAM_SIZE
+    : checkInteger(options.size, "a number of bytes", 1, sockets.MAX_BYTES);
   // A stream may always return less.
   const room = Math.min(size, DEFAULT_SIZE);
   const { descriptor } = transfers;

@@ -9,7 +9,7 @@ import { type AncillaryOptions, Outgoing } from "./ancillary.ts";
 import { batchesOf, type BatchResult, ReceiveBatch, SendBatch } from "./batch.ts";
 import type { Descriptor } from "../io/descriptor.ts";
 import { gatheredMessage, type Pieces } from "../io/pieces.ts";
-import { type Work, wouldBlock, YIELD } from "../io/operation_queue.ts";
+import { type Operation, wouldBlock, YIELD } from "../io/operation_queue.ts";
 import { checkSize, type Message, receiveOne } from "./message.ts";
 import {
   checkRoom,
@@ -63,7 +63,7 @@ export interface ReceiveMessageOptions extends AsyncOptions, ReceiveMessageRoom 
 export interface ReceiveMessageSyncOptions extends SyncOptions, ReceiveMessageRoom {}
 
 /** How many calls one batch makes before it lets others have a turn. */
-const MOST_CALLS = 16;
+const MAX_CALLS = 16;
 
 /** The base of the sockets that keep messages apart. */
 export abstract class MessageSocket extends Socket {
@@ -287,7 +287,7 @@ export abstract class MessageSocket extends Socket {
    * @ignore
    */
   protected runSend(
-    work: Work<void>,
+    work: Operation<void>,
     signal: AbortSignal | undefined,
     _addressed: boolean,
   ): Promise<void> {
@@ -303,11 +303,11 @@ export abstract class MessageSocket extends Socket {
   }
 
   /** @ignore */
-  protected runSendSync(work: Work<void>, deadline: number, _addressed: boolean): void {
+  protected runSendSync(work: Operation<void>, deadline: number, _addressed: boolean): void {
     this.descriptor.writing.runSync(work, deadline);
   }
 
-  #sendingMany(batch: SendBatch): Work<void> & { readonly sent: number } {
+  #sendingMany(batch: SendBatch): Operation<void> & { readonly sent: number } {
     this.assertOpen("send", "sendmmsg");
     const { descriptor } = this;
     const { count, block } = batch;
@@ -320,7 +320,7 @@ export abstract class MessageSocket extends Socket {
       progress: () => sent,
       attempt() {
         for (let calls = 0; sent < count; calls++) {
-          if (calls === MOST_CALLS) return YIELD;
+          if (calls === MAX_CALLS) return YIELD;
           const result = block.sendMany(descriptor.fd, sent, count);
           if (result < 0) return result;
           sent += result;
@@ -333,7 +333,7 @@ export abstract class MessageSocket extends Socket {
     };
   }
 
-  #sendingMessage(view: Uint8Array, outgoing: Outgoing): Work<void> {
+  #sendingMessage(view: Uint8Array, outgoing: Outgoing): Operation<void> {
     this.assertOpen("send", "sendmsg");
     const { descriptor } = this;
     const expected = view.byteLength;
@@ -344,25 +344,25 @@ export abstract class MessageSocket extends Socket {
         return sendWhole(descriptor.fd, view, outgoing, null);
       },
       outcome: () => {},
-      beginWait: () => outgoing.hold(),
-      endWait: () => outgoing.letGo(),
+      beginWait: () => outgoing.duplicate(),
+      endWait: () => outgoing.closeDuplicates(),
       fail: (negated, detail) =>
         failure(negated, { action: "Cannot send", syscall: "sendmsg", detail }),
     };
   }
 
-  #receiving(size: number, peek: boolean): Work<Message | null> {
+  #receiving(size: number, peek: boolean): Operation<Message | null> {
     const flags = peek ? native().abi.constants.MSG_PEEK : 0;
     return this.#receipt(() => receiveOne(this.fd, flags, size, this.endIsEmpty));
   }
 
-  #receivingMessage(options: ReceiveMessageRoom | undefined): Work<ReceivedMessage | null> {
+  #receivingMessage(options: ReceiveMessageRoom | undefined): Operation<ReceivedMessage | null> {
     const { size, maxFds } = checkRoom(options);
     return this.#receipt(() => receiveWhole(this.fd, size, maxFds, this.endIsEmpty));
   }
 
   /** The receiving of one message, or of null at the end. */
-  #receipt<T extends object>(receive: () => T | null | number): Work<T | null> {
+  #receipt<T extends object>(receive: () => T | null | number): Operation<T | null> {
     this.assertOpen("receive", "recvmsg");
     let message: T | null = null;
     return {
@@ -379,7 +379,7 @@ export abstract class MessageSocket extends Socket {
     };
   }
 
-  #receivingMany(batch: ReceiveBatch): Work {
+  #receivingMany(batch: ReceiveBatch): Operation {
     this.assertOpen("receive", "recvmmsg");
     return {
       owner: this,
@@ -394,7 +394,7 @@ export abstract class MessageSocket extends Socket {
   }
 
   /** Makes one attempt, after which nothing waits for room. */
-  async #once(work: Work<void>, addressed = false): Promise<void> {
+  async #once(work: Operation<void>, addressed = false): Promise<void> {
     let result;
     do result = this.sendWaits(addressed) ? wouldBlock() : work.attempt(); while (
       result === YIELD

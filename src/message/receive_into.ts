@@ -7,7 +7,7 @@ import { failure, native, refusal, sockets } from "../../ffi/mod.ts";
 import type { Address } from "../address.ts";
 import type { Descriptor } from "../io/descriptor.ts";
 import { FreeList } from "../io/free_list.ts";
-import { type Work, wouldBlock } from "../io/operation_queue.ts";
+import { type Operation, wouldBlock } from "../io/operation_queue.ts";
 import { changed } from "../io/byte_operations.ts";
 import { sender, UNNAMED } from "./message.ts";
 
@@ -28,7 +28,7 @@ let from: sockets.ReceivedFrom | undefined;
 
 const NOTHING = new Uint8Array(0);
 
-class ReceivingInto implements Work<ReceivedInto> {
+class ReceivingInto implements Operation<ReceivedInto> {
   owner: object | null = null;
   descriptor: Descriptor | null = null;
   view: Uint8Array = NOTHING;
@@ -70,13 +70,13 @@ export function receivingInto(
   owner: object,
   descriptor: Descriptor,
   view: Uint8Array,
-): Work<ReceivedInto> {
+): Operation<ReceivedInto> {
   const work = receipts.take();
   work.owner = owner;
   work.descriptor = descriptor;
   work.view = view;
   // No message is as long as more than that.
-  work.expected = Math.min(view.byteLength, sockets.MOST_BYTES);
+  work.expected = Math.min(view.byteLength, sockets.MAX_BYTES);
   return work;
 }
 

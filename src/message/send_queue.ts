@@ -15,13 +15,13 @@ import {
   quote,
 } from "../address.ts";
 import type { Descriptor } from "../io/descriptor.ts";
-import { type Work, wouldBlock, YIELD } from "../io/operation_queue.ts";
+import { type Operation, wouldBlock, YIELD } from "../io/operation_queue.ts";
 import { resized } from "./message_operations.ts";
 import { Backoff, sleep } from "../io/backoff.ts";
 import { fitsPlain, packPlain, withPeerSockaddr } from "../socket/long_path.ts";
 
 /** How many packed destinations are kept, so that sending to one again need not pack it. */
-const MOST_KNOWN = 64;
+const MAX_KNOWN = 64;
 
 /** Where a message goes. */
 interface Destination {
@@ -33,7 +33,7 @@ interface Destination {
 }
 
 /** A sending, and the line that it waits in. */
-export interface AddressedWork extends Work<void> {
+export interface AddressedOperation extends Operation<void> {
   readonly key: string;
 }
 
@@ -43,7 +43,12 @@ export class Destinations {
   readonly #lines = new Map<string, Promise<void>>();
 
   /** The sending of one message to an address. */
-  sending(owner: object, descriptor: Descriptor, view: Uint8Array, to: AddressLike): AddressedWork {
+  sending(
+    owner: object,
+    descriptor: Descriptor,
+    view: Uint8Array,
+    to: AddressLike,
+  ): AddressedOperation {
     const expected = view.byteLength;
     const { MSG_DONTWAIT } = native().abi.constants;
     return this.sendingBy("sendto", owner, to, (sockaddr) => {
@@ -58,7 +63,7 @@ export class Destinations {
     owner: object,
     to: AddressLike,
     send: (sockaddr: Uint8Array) => number,
-  ): AddressedWork {
+  ): AddressedOperation {
     const { address, packed, key } = this.#find(to);
     return {
       key,
@@ -81,7 +86,7 @@ export class Destinations {
   }
 
   /** One try; would block where others wait for the same destination. */
-  attempt({ key, attempt }: AddressedWork): number {
+  attempt({ key, attempt }: AddressedOperation): number {
     return this.waits(key) ? wouldBlock() : attempt();
   }
 
@@ -90,7 +95,7 @@ export class Destinations {
    * the signal; `closing` ends the wait when the socket closes.
    */
   async wait(
-    work: AddressedWork,
+    work: AddressedOperation,
     descriptor: Descriptor,
     signal: AbortSignal | undefined,
     closing: AbortSignal,
@@ -104,7 +109,7 @@ export class Destinations {
   }
 
   async #waitInLine(
-    work: AddressedWork,
+    work: AddressedOperation,
     descriptor: Descriptor,
     signal: AbortSignal | undefined,
     closing: AbortSignal,
@@ -158,7 +163,7 @@ export class Destinations {
     const packed = fitsPlain(address) ? packPlain(address) : null;
     const destination = { address, packed, key: addressKey(address) };
     if (typeof to === "string") {
-      if (this.#known.size === MOST_KNOWN) this.#known.clear();
+      if (this.#known.size === MAX_KNOWN) this.#known.clear();
       this.#known.set(to, destination);
     }
     return destination;
@@ -166,7 +171,7 @@ export class Destinations {
 }
 
 /** Tries until the work is done, with pauses that block the thread. */
-export function sendBlocking(work: Work<void>, deadline: number): void {
+export function sendBlocking(work: Operation<void>, deadline: number): void {
   const backoff = new Backoff();
   for (;;) {
     const before = work.progress?.();
@@ -179,7 +184,7 @@ export function sendBlocking(work: Work<void>, deadline: number): void {
   }
 }
 
-function closed(work: Work<void>, closing: AbortSignal): unknown {
+function closed(work: Operation<void>, closing: AbortSignal): unknown {
   if (!closing.aborted) return undefined;
   return work.fail(-errnoNumber("EBADF"), "the descriptor was closed");
 }

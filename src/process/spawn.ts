@@ -28,7 +28,7 @@ import { runtimeCommand, type RuntimeOptions } from "./runtime_command.ts";
 import { UnixStream } from "../stream.ts";
 
 /** The child's number of the socket; the other descriptors follow. */
-const FIRST = 3;
+const FIRST_FD = 3;
 
 /**
  * Starts a program with one end of a new pair of sockets (socketpair(2)) as its descriptor 3, in
@@ -140,15 +140,15 @@ function startChild(plan: SpawnPlan, socketFd: number, closeSocket: () => void):
       if (fd === -1) throw refusal("EBADF", { ...context, detail: `${name} is closed` });
       // Copies, because Deno starts no child that gets one descriptor twice; above the numbers
       // of the child, so that none is overwritten before it is moved.
-      const least = FIRST + wanted.length;
+      const least = FIRST_FD + wanted.length;
       const copy = Fd.received(checked(duplicateFrom(fd, least), { ...context, detail: name }));
       copies.push(copy);
       const status = file.status(copy.fd);
       if (typeof status === "number") checked(status, { ...context, syscall: "statx" });
-      else entries.push({ name, fd: FIRST + index, identity: status.identity });
+      else entries.push({ name, fd: FIRST_FD + index, identity: status.identity });
     }
     const env = plan.env ?? ownEnvironment();
-    env[SOCKET_VARIABLE] = String(FIRST);
+    env[SOCKET_VARIABLE] = String(FIRST_FD);
     env[LIST_VARIABLE] = formatEntries(entries);
     try {
       return startProgram(plan, env, copies.map(({ fd }) => fd));

@@ -45,7 +45,7 @@ export interface MapMemoryOptions {
 }
 
 /** The most bytes: 2 GiB, which every runtime has room for in one ArrayBuffer. */
-const MOST_BYTES = 2 ** 31;
+const MAX_BYTES = 2 ** 31;
 
 /**
  * Memory that several processes see at once: a file without a name (memfd_create(2)), mapped as an
@@ -126,7 +126,7 @@ export class SharedMemory implements Disposable {
    * addresses. EINVAL: the name is too long. EMFILE, ENFILE. ENOTSUP: macOS
    */
   static create(bytes: number, options?: CreateMemoryOptions): SharedMemory {
-    checkInteger(bytes, "a size in bytes", 1, MOST_BYTES);
+    checkInteger(bytes, "a size in bytes", 1, MAX_BYTES);
     checkOptions(options);
     const descriptor = Fd.memfd(ifAbsent(options?.name, "afunix"), { sealable: true });
     try {
@@ -154,7 +154,7 @@ export class SharedMemory implements Disposable {
   static map(descriptor: FdLike, options?: MapMemoryOptions): SharedMemory {
     checkOptions(options);
     const wanted = options?.bytes;
-    if (wanted !== undefined) checkInteger(wanted, "a size in bytes", 1, MOST_BYTES);
+    if (wanted !== undefined) checkInteger(wanted, "a size in bytes", 1, MAX_BYTES);
     const readOnly = checkFlag(options?.readOnly, "readOnly");
     const unsealed = checkFlag(options?.unsealed, "unsealed");
     // First a number of its own, which nobody closes while this looks at it.
@@ -230,7 +230,7 @@ function mappableBytes(fd: number, wanted: number | undefined, unsealed: boolean
     throw refuse("EPERM", "fcntl", "the file is not sealed against becoming shorter");
   }
   if (size === 0) throw refuse("EINVAL", "mmap", "the file is empty");
-  if (wanted === undefined && size > MOST_BYTES) {
+  if (wanted === undefined && size > MAX_BYTES) {
     throw refuse("EFBIG", "mmap", `the file has ${size} bytes, and at most 2^31 can be mapped`);
   }
   if (wanted !== undefined && wanted > size) {

@@ -6,8 +6,8 @@
 import { errnoNumber, failure, file, native, sockaddr, sockets } from "../../ffi/mod.ts";
 import { type Address, formatAddress, pathBytes, pathnameAddress, quote } from "../address.ts";
 import { withDirectoryLock } from "./directory_lock.ts";
-import { hasDetours, longestPlainPath, pinnedPath, procPath, splitPath } from "./long_path.ts";
-import { isLack, whoServes } from "./takeover.ts";
+import { maxPlainPath, pinnedPath, procPath, splitPath, supportsLongPaths } from "./long_path.ts";
+import { isLack, probePath } from "./takeover.ts";
 
 /** How to bind to a pathname. */
 export interface BindOptions {
@@ -136,26 +136,26 @@ const REMOVAL_PATIENCE = 20;
 let temporaryNames = 0;
 
 /** The longest path that the kernel takes, its NUL not counted (PATH_MAX). */
-const MOST_PATH = 4095;
+const MAX_PATH = 4095;
 
 /** bind(2) to an absolute path of any length; where it does not fit, `given` may. */
 function bindPath(fd: number, path: Uint8Array, given: Uint8Array): number {
   const layout = native().abi.layouts.sockaddr_un;
-  if (path.length <= longestPlainPath()) {
+  if (path.length <= maxPlainPath()) {
     return sockets.bind(fd, sockaddr.packPathname(layout, path));
   }
-  if (given.length <= longestPlainPath()) {
+  if (given.length <= maxPlainPath()) {
     return sockets.bind(fd, sockaddr.packPathname(layout, given));
   }
-  if (!hasDetours()) return -errnoNumber("ENAMETOOLONG");
+  if (!supportsLongPaths()) return -errnoNumber("ENAMETOOLONG");
   const { directory, name } = splitPath(path);
   const directoryFd = file.openPath(directory, native().abi.constants.O_DIRECTORY);
   if (directoryFd < 0) return directoryFd;
   try {
     const near = procPath(directoryFd, name);
     // A path this long could not be looked at or removed again.
-    if (path.length > MOST_PATH) return -errnoNumber("ENAMETOOLONG");
-    if (near.length <= longestPlainPath()) {
+    if (path.length > MAX_PATH) return -errnoNumber("ENAMETOOLONG");
+    if (near.length <= maxPlainPath()) {
       return sockets.bind(fd, sockaddr.packPathname(layout, near));
     }
     // Even the name is too long: bind under a short one, give the file its name, drop the short one.
@@ -204,7 +204,7 @@ function replaceStale(
         if (!file.isSocketMode(status.mode)) {
           return { result: inUse, detail: "what is there is not a socket" };
         }
-        const finding = whoServes(pathnameAddress(pinned), pinned, type);
+        const finding = probePath(pathnameAddress(pinned), pinned, type);
         if (finding.is === "unknown") {
           return { result: finding.negated, detail: UNSEEN, syscall: finding.syscall };
         }
@@ -232,7 +232,7 @@ function replaceStale(
 
 /** Gives the file the mode that the umask took from it, if it is still the file that was made. */
 function applyMode(fd: number, bound: BoundPath, mode: number): number {
-  if (!hasDetours()) {
+  if (!supportsLongPaths()) {
     const status = file.status(bound.path);
     if (typeof status === "number") return status;
     const same = status.identity === bound.identity;

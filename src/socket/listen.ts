@@ -17,7 +17,7 @@ import { type AllowedPeers, type AuthorizePeer, type Gate, gateOf } from "./auth
 import { bindSocket, removePath } from "./bind.ts";
 import { Descriptor } from "../io/descriptor.ts";
 import type { Fd } from "../fd/fd.ts";
-import { type Work, wouldBlock, YIELD } from "../io/operation_queue.ts";
+import { type Operation, wouldBlock, YIELD } from "../io/operation_queue.ts";
 import { Backoff, sleep } from "../io/backoff.ts";
 import { isReady } from "../fd/shared_open_file.ts";
 import { adoptSocket, createSocket, Socket } from "./socket.ts";
@@ -151,13 +151,13 @@ export function adoptListening(
 const PASSING = ["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "ECONNABORTED"];
 
 /** The pauses of an iteration after such an error, in milliseconds. */
-const FIRST_PAUSE = 5;
-const LAST_PAUSE = 1000;
+const MIN_PAUSE_MS = 5;
+const MAX_PAUSE_MS = 1000;
 
 const ACCEPTING = "Cannot accept a connection";
 
 /** How many connections one attempt refuses before it lets others have a turn. */
-const MOST_REFUSALS = 32;
+const MAX_REFUSALS = 32;
 
 /** The base of the listeners. */
 export abstract class Listener<Connection> extends Socket {
@@ -218,7 +218,7 @@ export abstract class Listener<Connection> extends Socket {
    * goes on; the connections stay in the backlog.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<Connection, void, void> {
-    const backoff = new Backoff(FIRST_PAUSE, LAST_PAUSE);
+    const backoff = new Backoff(MIN_PAUSE_MS, MAX_PAUSE_MS);
     while (!this.closed) {
       let connection;
       try {
@@ -243,13 +243,13 @@ export abstract class Listener<Connection> extends Socket {
     super.close();
   }
 
-  #accepting(): Work {
+  #accepting(): Operation {
     this.assertOpen("accept a connection", "accept4");
     const { descriptor } = this;
     return {
       owner: this,
       attempt: () => {
-        for (let refusals = 0; refusals < MOST_REFUSALS; refusals++) {
+        for (let refusals = 0; refusals < MAX_REFUSALS; refusals++) {
           // Whoever has the open file too may have set it back to blocking.
           if (descriptor.shared && !isReady(descriptor.fd, "readable")) return wouldBlock();
           const result = sockets.accept(descriptor.fd);

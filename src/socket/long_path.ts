@@ -37,13 +37,13 @@ export function pinnedPath(directoryFd: number, path: Uint8Array): Uint8Array {
 }
 
 /** Whether a path can be reached through a descriptor: on Linux, by O_PATH and /proc. */
-export function hasDetours(): boolean {
+export function supportsLongPaths(): boolean {
   return native().abi.linux !== null;
 }
 
 /** The most bytes of a pathname that fit into a sockaddr_un. */
-export function longestPlainPath(): number {
-  return sockaddr.longestPathname(native().abi.layouts.sockaddr_un);
+export function maxPlainPath(): number {
+  return sockaddr.maxPathname(native().abi.layouts.sockaddr_un);
 }
 
 /**
@@ -59,8 +59,8 @@ export function withPeerSockaddr(
   if (address.kind === "unnamed") return connect(sockaddr.packUnnamed(layout));
   if (address.kind === "abstract") return connect(sockaddr.packAbstract(layout, address.name));
   const path = pathBytes(address);
-  if (path.length <= longestPlainPath()) return connect(sockaddr.packPathname(layout, path));
-  if (!hasDetours()) return -errnoNumber("ENAMETOOLONG");
+  if (path.length <= maxPlainPath()) return connect(sockaddr.packPathname(layout, path));
+  if (!supportsLongPaths()) return -errnoNumber("ENAMETOOLONG");
   const fd = file.openPath(path, 0);
   if (fd < 0) return fd;
   try {
@@ -72,7 +72,7 @@ export function withPeerSockaddr(
 
 /** Whether an address can be packed as it is, without a detour over a descriptor. */
 export function fitsPlain(address: Address): boolean {
-  return address.kind !== "pathname" || pathBytes(address).length <= longestPlainPath();
+  return address.kind !== "pathname" || pathBytes(address).length <= maxPlainPath();
 }
 
 /**
@@ -92,8 +92,8 @@ export function packPlain(address: Address): Uint8Array {
   if (address.kind === "unnamed") throw refuse("EINVAL", "it has no name to send to");
   if (address.kind === "abstract") return sockaddr.packAbstract(layout, address.name);
   const path = pathBytes(address);
-  if (path.length > longestPlainPath()) {
-    throw refuse("ENAMETOOLONG", `at most ${longestPlainPath()} bytes fit here`);
+  if (path.length > maxPlainPath()) {
+    throw refuse("ENAMETOOLONG", `at most ${maxPlainPath()} bytes fit here`);
   }
   return sockaddr.packPathname(layout, path);
 }

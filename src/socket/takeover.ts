@@ -8,12 +8,12 @@ import type { Address } from "../address.ts";
 import { splitPath, withPeerSockaddr } from "./long_path.ts";
 
 /** What the look at a path came to; `"unknown"` is a lack of descriptors or memory to look with. */
-export type Finding =
+export type ProbeResult =
   | { is: "served" | "stale" }
   | { is: "unknown"; negated: number; syscall: string };
 
-const SERVED: Finding = { is: "served" };
-const STALE: Finding = { is: "stale" };
+const SERVED: ProbeResult = { is: "served" };
+const STALE: ProbeResult = { is: "stale" };
 
 /**
  * Whether a socket lives at a pathname. A listener answers a connection, which it will see come
@@ -25,7 +25,7 @@ const STALE: Finding = { is: "stale" };
  * before all else (unp_connect in xnu's uipc_usrreq.c): a socket of another type is told EPROTOTYPE by
  * whoever is there, and refused where nobody is.
  */
-export function whoServes(address: Address, path: Uint8Array, type: number): Finding {
+export function probePath(address: Address, path: Uint8Array, type: number): ProbeResult {
   const { os, constants: { SOCK_STREAM, SOCK_DGRAM } } = native().abi;
   if (os === "darwin") return answers(address, type === SOCK_STREAM ? SOCK_DGRAM : SOCK_STREAM);
   const first = answers(address, type);
@@ -40,11 +40,11 @@ export function isLack(negated: number): boolean {
 }
 
 /** In doubt it is served, but a lack of means is no doubt about the path. */
-function unsure(negated: number, syscall: string): Finding {
+function unsure(negated: number, syscall: string): ProbeResult {
   return isLack(negated) ? { is: "unknown", negated, syscall } : SERVED;
 }
 
-function answers(address: Address, type: number): Finding {
+function answers(address: Address, type: number): ProbeResult {
   const probe = sockets.socket(type);
   if (probe < 0) return unsure(probe, "socket");
   try {
@@ -63,7 +63,7 @@ function answers(address: Address, type: number): Finding {
  * type would have answered EPROTOTYPE.) The kernel's list of inodes knows it under any name; the
  * table of names helps on file systems that show other inode numbers than they use (overlayfs).
  */
-function isBound(path: Uint8Array, type: number): Finding {
+function isBound(path: Uint8Array, type: number): ProbeResult {
   const target = file.status(path);
   if (typeof target === "number") return STALE;
   const inodes = boundInodes();

@@ -29,7 +29,7 @@ export interface StoreFdsOptions extends AsyncOptions, StoreOptions {}
 export interface StoreFdsSyncOptions extends SyncOptions, StoreOptions {}
 
 /** The most descriptors of one message. */
-const MOST = 253;
+const MAX_FDS = 253;
 
 function* messages(name: string, fds: readonly FdLike[], options: StoreOptions | undefined) {
   checkFdName(name);
@@ -39,8 +39,8 @@ function* messages(name: string, fds: readonly FdLike[], options: StoreOptions |
   const state = { fdStore: true, fdName: name, fdPoll };
   const all = [...fds];
   // One message at least: it says what is wrong with no descriptors at all.
-  for (let i = 0; i === 0 || i < all.length; i += MOST) {
-    yield { state, fds: all.slice(i, i + MOST) };
+  for (let i = 0; i === 0 || i < all.length; i += MAX_FDS) {
+    yield { state, fds: all.slice(i, i + MAX_FDS) };
   }
 }
 

@@ -21,7 +21,7 @@ import {
 } from "./environment.ts";
 
 /** The number of the first descriptor that is passed. */
-const FIRST = 3;
+const FIRST_FD = 3;
 
 /** What a descriptor without a name is called. */
 const UNKNOWN = "unknown";
@@ -233,13 +233,13 @@ export function listenFds(options?: ListenFdsOptions): PassedFd[] {
   return withVariables(VARIABLES, REMOVED_TOO, options, (variables) => {
     const { LISTEN_PID: pid, LISTEN_FDS: fds, LISTEN_FDNAMES: names } = variables;
     if (pid === undefined || !isOwnPid("LISTEN_PID", pid) || fds === undefined) return [];
-    const count = Number(numberIn("LISTEN_FDS", fds, 1n, BigInt(0x7fff_ffff - FIRST)));
+    const count = Number(numberIn("LISTEN_FDS", fds, 1n, BigInt(0x7fff_ffff - FIRST_FD)));
     // Before there is an array: the number may be a fantasy.
-    for (let fd = FIRST; fd < FIRST + count; fd++) secure(fd);
+    for (let fd = FIRST_FD; fd < FIRST_FD + count; fd++) secure(fd);
     const nameOf = namesOf(names, count);
     const passed: PassedFd[] = [];
     for (let i = 0; i < count; i++) {
-      if (!taken.has(FIRST + i)) passed.push(new PassedFd(FIRST + i, nameOf[i]!));
+      if (!taken.has(FIRST_FD + i)) passed.push(new PassedFd(FIRST_FD + i, nameOf[i]!));
     }
     return passed;
   });

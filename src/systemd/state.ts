@@ -57,13 +57,13 @@ export interface NotifyState {
 }
 
 /** The managers' limit in bytes: they ignore a longer message, and say so in their own log only. */
-const MOST_BYTES = 4096;
+const MAX_BYTES = 4096;
 
 /** The longest name of a stored descriptor. */
-const MOST_NAME = 255;
+const MAX_NAME = 255;
 
 /** The longest time in milliseconds that a number has in whole microseconds. */
-const MOST_TIME = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
+const MAX_TIME = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
 
 /**
  * The bytes of a notification.
@@ -149,9 +149,9 @@ function encodeLines(fields: Map<string, string>, descriptors: number): Uint8Arr
   }
   const lines = Array.from(fields, ([name, value]) => `${name}=${value}`);
   const bytes = new TextEncoder().encode(lines.join("\n"));
-  if (bytes.length <= MOST_BYTES) return bytes;
+  if (bytes.length <= MAX_BYTES) return bytes;
   throw new RangeError(
-    `Cannot send a notification of ${bytes.length} bytes: managers ignore more than ${MOST_BYTES}`,
+    `Cannot send a notification of ${bytes.length} bytes: managers ignore more than ${MAX_BYTES}`,
   );
 }
 
@@ -192,8 +192,8 @@ export function checkFdName(name: unknown): string {
       `Cannot use ${JSON.stringify(name)} as fdName: expected printable ASCII without a colon`,
     );
   }
-  if (name.length > 0 && name.length <= MOST_NAME) return name;
-  throw new RangeError(`Cannot use a name of ${name.length} characters: from 1 to ${MOST_NAME}`);
+  if (name.length > 0 && name.length <= MAX_NAME) return name;
+  throw new RangeError(`Cannot use a name of ${name.length} characters: from 1 to ${MAX_NAME}`);
 }
 
 /** Milliseconds as whole microseconds, as text. */
@@ -201,9 +201,9 @@ function microseconds(value: unknown, what: string): string {
   if (typeof value !== "number") {
     throw new TypeError(`Cannot use this as ${what}: expected a number`);
   }
-  if (!(value >= 0.001 && value <= MOST_TIME)) {
+  if (!(value >= 0.001 && value <= MAX_TIME)) {
     throw new RangeError(
-      `Cannot use ${value} as ${what}: expected milliseconds from 0.001 to ${MOST_TIME}`,
+      `Cannot use ${value} as ${what}: expected milliseconds from 0.001 to ${MAX_TIME}`,
     );
   }
   return String(Math.round(value * 1000));

@@ -10,10 +10,10 @@ import { managerAddress } from "./manager.ts";
 import { checkOptions } from "../util/validate.ts";
 
 /** One less than what the manager takes for "never". */
-const MOST_MICROSECONDS = 2n ** 64n - 2n;
+const MAX_MICROSECONDS = 2n ** 64n - 2n;
 
 /** The longest pause of a timer, in milliseconds. */
-const LONGEST_PAUSE = 0x7fff_ffff;
+const MAX_PAUSE_MS = 0x7fff_ffff;
 
 /**
  * How often the service manager wants a sign of life (WATCHDOG_USEC), in milliseconds; it acts when
@@ -37,7 +37,7 @@ export function watchdogInterval(options?: EnvironmentOptions): number | null {
   return withVariables(["WATCHDOG_USEC", "WATCHDOG_PID"], [], options, (variables) => {
     const { WATCHDOG_USEC: interval, WATCHDOG_PID: pid } = variables;
     if (interval === undefined) return null;
-    const microseconds = numberIn("WATCHDOG_USEC", interval, 1n, MOST_MICROSECONDS);
+    const microseconds = numberIn("WATCHDOG_USEC", interval, 1n, MAX_MICROSECONDS);
     if (pid !== undefined && !isOwnPid("WATCHDOG_PID", pid)) return null;
     return Number(microseconds) / 1000;
   });
@@ -77,7 +77,7 @@ export class Watchdog implements Disposable {
     this.interval = interval;
     this.#address = address;
     this.#options = options;
-    const pause = Math.min(Math.max(1, Math.floor(interval / 2)), LONGEST_PAUSE);
+    const pause = Math.min(Math.max(1, Math.floor(interval / 2)), MAX_PAUSE_MS);
     this.#timer = setInterval(() => void this.#beat(), pause);
     (this.#timer as { unref?(): void }).unref?.();
     void this.#beat();

@@ -12,7 +12,7 @@ export interface ByteSource {
 }
 
 /** The size of the buffer at first, and again whenever it is empty, in bytes. */
-const USUAL = 65536;
+const DEFAULT_SIZE = 65536;
 
 const LF = 10;
 
@@ -41,7 +41,7 @@ export class ByteReader {
    */
   async fill(most: number, signal?: AbortSignal): Promise<boolean> {
     if (this.#ended) return false;
-    this.#makeRoom(Math.max(most, USUAL));
+    this.#makeRoom(Math.max(most, DEFAULT_SIZE));
     const room = this.#buffer.subarray(this.#end);
     const count = await this.#source.read(room, signal === undefined ? undefined : { signal });
     if (count === null) {
@@ -78,7 +78,7 @@ export class ByteReader {
   /** So many bytes, which have to be there. The caller owns their memory. */
   take(count: number): Uint8Array<ArrayBuffer> {
     const end = this.#start + count;
-    if (end === this.#end && count > USUAL && count >= this.#buffer.length / 2) {
+    if (end === this.#end && count > DEFAULT_SIZE && count >= this.#buffer.length / 2) {
       // Handed over with its buffer: a large frame is not copied.
       const taken = this.#buffer.subarray(this.#start, end);
       this.#buffer = new Uint8Array(new ArrayBuffer(0));
@@ -96,7 +96,7 @@ export class ByteReader {
   #settle(): void {
     if (this.#start !== this.#end) return;
     this.#start = this.#end = 0;
-    if (this.#buffer.length > USUAL) this.#buffer = new Uint8Array(new ArrayBuffer(0));
+    if (this.#buffer.length > DEFAULT_SIZE) this.#buffer = new Uint8Array(new ArrayBuffer(0));
   }
 
   #makeRoom(most: number): void {
@@ -105,7 +105,7 @@ export class ByteReader {
     if (this.#start >= this.#buffer.length / 2 && this.#start > 0) {
       this.#buffer.set(held);
     } else {
-      const size = Math.max(USUAL, Math.min(this.#buffer.length * 2, most), held.length + 1);
+      const size = Math.max(DEFAULT_SIZE, Math.min(this.#buffer.length * 2, most), held.length + 1);
       const larger = new Uint8Array(new ArrayBuffer(size));
       larger.set(held);
       this.#buffer = larger;

@@ -4,7 +4,7 @@
  */
 
 /** Lets asynchronous actions run one after the other. */
-export class Turns {
+export class Mutex {
   #last: Promise<void> = Promise.resolve();
 
   /** Runs an action when those before it have ended; the signal ends only the waiting for its turn. */

@@ -4,7 +4,7 @@
  */
 
 /** A number of places, and the line of those who wait for one. */
-export class Places {
+export class Semaphore {
   #free: number;
   readonly #line = new Set<() => void>();
 

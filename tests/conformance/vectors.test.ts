@@ -6,7 +6,7 @@ import { bytes, readText, text, withSocketPair } from "../support/mod.ts";
 import { receiveVectors, sendVectors, UNTOUCHED } from "../support/vectors.ts";
 
 /** UIO_MAXIOV: the most buffers that one call takes. */
-const MOST = 1024;
+const MAX = 1024;
 
 const single = (count: number) => Array.from({ length: count }, (_, i) => Uint8Array.of(i & 0x3f));
 
@@ -48,14 +48,14 @@ test("B34 a message that was gathered and one that is scattered keep their bound
 test("B35 sendmsg(2) and recvmsg(2) take 1,024 buffers, and refuse one more with EMSGSIZE", () => {
   for (const Class of [UnixStream, UnixDatagram, UnixSeqpacket]) {
     const [a, b] = Class.pair();
-    const pieces = single(MOST);
-    const tooLong = new Array(MOST + 1).fill(1);
-    assertEquals(sendVectors(a.fd, single(MOST + 1)), -errnoNumber("EMSGSIZE"));
+    const pieces = single(MAX);
+    const tooLong = new Array(MAX + 1).fill(1);
+    assertEquals(sendVectors(a.fd, single(MAX + 1)), -errnoNumber("EMSGSIZE"));
     assertEquals(receiveVectors(b.fd, tooLong).result, -errnoNumber("EMSGSIZE"));
-    assertEquals(sendVectors(a.fd, pieces), MOST);
+    assertEquals(sendVectors(a.fd, pieces), MAX);
     assertEquals(receiveVectors(b.fd, tooLong).result, -errnoNumber("EMSGSIZE"));
-    const { result, buffers } = receiveVectors(b.fd, new Array(MOST).fill(1));
-    assertEquals([result, buffers], [MOST, pieces]);
+    const { result, buffers } = receiveVectors(b.fd, new Array(MAX).fill(1));
+    assertEquals([result, buffers], [MAX, pieces]);
     a.close();
     b.close();
   }

@@ -389,7 +389,7 @@ test("UnixDatagram.sendMany() sends each message where it goes, and the others t
 // Waiting for room, to the peer and to destinations.
 
 /** The most messages of a batch. */
-const MOST = 1024;
+const MAX = 1024;
 
 for (const addressed of [false, true]) {
   const title = addressed ? "to destinations of their own" : "to the peer";
@@ -411,7 +411,7 @@ for (const addressed of [false, true]) {
 
   test(`UnixDatagram.sendMany() ${title} waits for room and completes, in order`, async () => {
     await withRoute(async (sender, receiver, make) => {
-      const messages = numbered(Math.min(5 * QUEUE + 1, MOST));
+      const messages = numbered(Math.min(5 * QUEUE + 1, MAX));
       const sending = sender.sendMany(make(messages));
       assert(await isPending(sending));
       assertEquals(await eventually(receiveTexts(receiver, messages.length)), messages);
@@ -422,7 +422,7 @@ for (const addressed of [false, true]) {
 
   test(`UnixDatagram.sendMany() ${title}: batches leave one after the other, never mixed`, async () => {
     await withRoute(async (sender, receiver, make) => {
-      const count = Math.min(2 * QUEUE, MOST);
+      const count = Math.min(2 * QUEUE, MAX);
       const [first, second] = [numbered(count, "a"), numbered(count, "b")];
       const sendings = [sender.sendMany(make(first)), sender.sendMany(make(second))];
       assertEquals(await eventually(receiveTexts(receiver, 2 * count)), [...first, ...second]);
@@ -451,7 +451,7 @@ for (const addressed of [false, true]) {
       // A queue that holds something already: else the rest of a batch could go at once.
       const before = numbered(QUEUE >> 1, "before ");
       await sender.sendMany(make(before));
-      const messages = numbered(Math.min(5 * QUEUE, MOST));
+      const messages = numbered(Math.min(5 * QUEUE, MAX));
       const controller = new AbortController();
       const reason = new Error("enough");
       const sending = sender.sendMany(make(messages), { signal: controller.signal });

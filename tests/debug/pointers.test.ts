@@ -5,7 +5,7 @@ import { kernelLayouts } from "../../ffi/abi/linux.ts";
 import { PointerError } from "../../ffi/debug/errors.ts";
 import { MemoryLedger } from "../../ffi/debug/memory.ts";
 import { systemCalls } from "../../ffi/debug/syscalls.ts";
-import { putField, takeField } from "../../ffi/structs/field.ts";
+import { readField, writeField } from "../../ffi/structs/field.ts";
 import { type Signature, symbols } from "../../ffi/libc/symbols.ts";
 import { relayByUring } from "../../ffi/linux/relay_uring.ts";
 import { type Checked, checkedLibc } from "../support/debug.ts";
@@ -50,10 +50,10 @@ function message({ runtime, abi }: Checked) {
   const view = new DataView(new ArrayBuffer(512));
   const base = runtime.addressOf(view);
   const put = (field: keyof typeof msghdr.fields, value: number) =>
-    putField(view, msghdr.fields[field], value);
+    writeField(view, msghdr.fields[field], value);
   const putPart = (field: keyof typeof iovec.fields, value: number) => {
     const [offset, width] = iovec.fields[field];
-    putField(view, [64 + offset, width], value);
+    writeField(view, [64 + offset, width], value);
   };
   put("msg_iov", base + 64);
   put("msg_iovlen", 1);
@@ -237,9 +237,9 @@ const violations: Record<string, Violation> = {
     const batch = new DataView(new ArrayBuffer(256));
     new Uint8Array(batch.buffer).set(new Uint8Array(view.buffer, 0, layouts.msghdr.size));
     const second = layouts.mmsghdr!.size;
-    putField(batch, [second + offset, width], 0x5000);
+    writeField(batch, [second + offset, width], 0x5000);
     const [at, size] = layouts.msghdr.fields.msg_controllen;
-    putField(batch, [second + at, size], 16);
+    writeField(batch, [second + at, size], 16);
     return [
       () => libc.recvmmsg(-1, batch, 2, 0, null),
       /^Cannot call recvmmsg: msg_control of message 1 of argument 1 is 0x5000/,
@@ -467,11 +467,11 @@ test("debug mode looks at what an io_uring is to write", { skip: !hasRing() }, (
   const { size, fields } = kernelLayouts.io_uring_sqe;
   const request = (index: number) => new DataView(requests, index * size, size);
   const refused = (index: number, field: keyof typeof fields, value: number, said: RegExp) => {
-    const before = takeField(request(index), fields[field]);
-    putField(request(index), fields[field], value);
+    const before = readField(request(index), fields[field]);
+    writeField(request(index), fields[field], value);
     const error = assertThrows(() => relay.arm(), PointerError);
     assertMatch(error.message, said);
-    putField(request(index), fields[field], before);
+    writeField(request(index), fields[field], before);
   };
   try {
     refused(

@@ -8,7 +8,7 @@ import type { Manner, Step } from "./plan.ts";
 import { codeOf, isExplained, type Outcome, type World } from "./world.ts";
 
 /** How many operations of one end wait at most. */
-const MOST_PENDING = 12;
+const MAX_PENDING = 12;
 
 export abstract class End<Channel extends { readonly closed: boolean; close(): void }> {
   readonly name: string;
@@ -38,7 +38,7 @@ export abstract class End<Channel extends { readonly closed: boolean; close(): v
   }
 
   get full(): boolean {
-    return this.sending.size + this.receiving.size >= MOST_PENDING;
+    return this.sending.size + this.receiving.size >= MAX_PENDING;
   }
 
   /** Whether it can still tell when it has received all. */

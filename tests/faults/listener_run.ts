@@ -23,8 +23,8 @@ import type { Action } from "./script.ts";
 import { codeOf, GIVEN_UP, isExplained, type Outcome, type World } from "./world.ts";
 
 /** How many clients of this process there are at most at a time, and how many accepts wait. */
-const MOST_CLIENTS = 16;
-const MOST_ACCEPTS = 12;
+const MAX_CLIENTS = 16;
+const MAX_ACCEPTS = 12;
 
 /** What ends an accept that is not served: closed, shut down, or its connection gone. */
 const ENDINGS = ["EBADF", "EINVAL", "ECONNABORTED"];
@@ -128,11 +128,11 @@ class ListenerRun {
     switch (step.what) {
       case "connect":
       case "connectSync":
-        if (this.#visits.size < MOST_CLIENTS) this.#connect(step);
+        if (this.#visits.size < MAX_CLIENTS) this.#connect(step);
         // Right when a connection comes.
         return this.#world.abort("data");
       case "accept":
-        if (this.#accepts.size < MOST_ACCEPTS) this.#accept(step);
+        if (this.#accepts.size < MAX_ACCEPTS) this.#accept(step);
         return;
       case "acceptSync":
         return this.#acceptNow(`${step.id}`, step.timeout);

@@ -19,7 +19,7 @@ export type Runtime = (typeof RUNTIMES)[number];
 const root = join(import.meta.dirname!, "..", "..");
 
 /** How many descriptors a run may have: few, so that a full table is soon reached. */
-const MOST_DESCRIPTORS = 128;
+const MAX_DESCRIPTORS = 128;
 
 /** Seconds after which a process that should have ended has not; its own watchdog comes first. */
 const PATIENCE = 60;
@@ -94,7 +94,7 @@ function commandLine(request: Request, journal: string): string[] {
   };
   const args = Object.entries(options)
     .flatMap(([name, value]) => value === undefined ? [] : [`--${name}`, String(value)]);
-  const limited = `ulimit -n ${MOST_DESCRIPTORS}; exec "$@"`;
+  const limited = `ulimit -n ${MAX_DESCRIPTORS}; exec "$@"`;
   return [
     "sh",
     "-c",

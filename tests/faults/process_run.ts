@@ -25,7 +25,7 @@ import type { Action, Script } from "./script.ts";
 import type { World } from "./world.ts";
 
 /** How many descriptors a message can bring at most. */
-const MOST_FDS = 253;
+const MAX_FDS = 253;
 
 /** Steps after which a write of this end may find nobody. */
 const ENDINGS = ["close", "dispose", "shutdown write"];
@@ -224,7 +224,7 @@ class ProcessRun {
     const got = notes.flatMap((note) => "got" in note ? [note] : []);
     const receipts = got.map(({ got, fds, cut }, step) => {
       const data = new Uint8Array(Buffer.from(got, "base64"));
-      return { step, id: step, data, length: data.length, fds, cut, maxFds: MOST_FDS };
+      return { step, id: step, data, length: data.length, fds, cut, maxFds: MAX_FDS };
     });
     const end = this.#end;
     if (end instanceof ByteEnd) {

@@ -6,7 +6,7 @@ import { runC } from "../support/c_program.ts";
 import { hex, int32s, LINUX, MACOS } from "../support/control_messages.ts";
 import { unlessProgram } from "../support/mod.ts";
 
-const { fullRoom, lengthOf, MOST_DESCRIPTORS, packControl, spaceFor } = cmsg;
+const { fullRoom, lengthOf, MAX_DESCRIPTORS, packControl, spaceFor } = cmsg;
 
 /** What the C macros CMSG_LEN and CMSG_SPACE come to for a payload of so many bytes. */
 const ARITHMETIC: [payload: number, linux: [number, number], macos: [number, number]][] = [
@@ -49,7 +49,7 @@ test("lengthOf() and spaceFor() agree with Python's CMSG_LEN and CMSG_SPACE for 
 });
 
 test("fullRoom() holds credentials, a security context, a timestamp, a pidfd and the most descriptors", () => {
-  assertEquals(MOST_DESCRIPTORS, 253);
+  assertEquals(MAX_DESCRIPTORS, 253);
   const [credentials, context, timestamp, pidfd, fds] = [32, 16 + 1024, 32, 24, 1032];
   assert(fullRoom(LINUX.abi) >= credentials + context + timestamp + pidfd + fds);
   assert(fullRoom(MACOS.abi) >= 28 + 12 + 4 * 254);

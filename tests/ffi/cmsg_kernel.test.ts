@@ -218,15 +218,15 @@ for (const [stream, type] of TYPES.entries()) {
 
 test("parseControl() reports every descriptor of each message of a batch", () => {
   const { abi } = native();
-  const MOST = 8;
+  const MAX = 8;
   const control = cmsg.fullRoom(abi);
-  const block = new MessageBlock({ messages: MOST, data: 64 * MOST, control });
+  const block = new MessageBlock({ messages: MAX, data: 64 * MAX, control });
   const rounds = random(50);
   withRig("SOCK_DGRAM", (rig) => {
     for (let round = 0; round < 150; round++) {
       randomOptions(rounds, rig.receiver);
       const batch = Array.from(
-        { length: 1 + rounds(MOST) },
+        { length: 1 + rounds(MAX) },
         () => Array.from({ length: pick(rounds, [0, 1, 2, rounds(40)]) }, () => rounds(FILES)),
       );
       for (const sent of batch) {
@@ -235,7 +235,7 @@ test("parseControl() reports every descriptor of each message of a batch", () =>
       }
       const room = randomRoom(rounds, 20);
       const where = `AFUNIX_SEED=${SEED}, round ${round}, ${batch.length} with ${room} bytes each`;
-      assertEquals(block.receiveMany(rig.receiver, MOST, room), batch.length, where);
+      assertEquals(block.receiveMany(rig.receiver, MAX, room), batch.length, where);
       try {
         // The others' descriptors stay open until it is their turn.
         const all = batch.map((_, i) => cmsg.parseControl(abi, block.control(i)));

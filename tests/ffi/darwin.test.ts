@@ -12,7 +12,7 @@ import { native } from "../../ffi/native.ts";
 import { createPoller } from "../../ffi/create_poller.ts";
 import { FOR_READING, FOR_WRITING, type Poller } from "../../ffi/poller.ts";
 import { accept, peerCredentials, socket, socketpair } from "../../ffi/libc/socket.ts";
-import { putField } from "../../ffi/structs/field.ts";
+import { writeField } from "../../ffi/structs/field.ts";
 import { becomeMac, macAbi as abi } from "../support/darwin_libc.ts";
 
 const mac = becomeMac();
@@ -216,7 +216,7 @@ test("a receiver without room means to try again, where a message has a destinat
   const header = new DataView(new ArrayBuffer(abi.layouts.msghdr.size));
   mac.failures.set("sendmsg", { ...full });
   assertEquals([libc.sendmsg(3, header, 0), mac.errno[0]], [-1, errno.ENOBUFS]);
-  putField(header, abi.layouts.msghdr.fields.msg_name, 0x1000);
+  writeField(header, abi.layouts.msghdr.fields.msg_name, 0x1000);
   mac.failures.set("sendmsg", { ...full });
   assertEquals([libc.sendmsg(3, header, 0), mac.errno[0]], [-1, errno.EAGAIN]);
 });
@@ -233,10 +233,10 @@ test("bytes that wait are those of the next message", () => {
 function xucred(version: number, uid: number, groups: number[], count = groups.length): Uint8Array {
   const { size, fields } = abi.layouts.xucred!;
   const view = new DataView(new ArrayBuffer(size));
-  putField(view, fields.cr_version, version);
-  putField(view, fields.cr_uid, uid);
-  putField(view, fields.cr_ngroups, count & 0xffff);
-  groups.forEach((group, i) => putField(view, [fields.cr_groups[0] + 4 * i, 4], group));
+  writeField(view, fields.cr_version, version);
+  writeField(view, fields.cr_uid, uid);
+  writeField(view, fields.cr_ngroups, count & 0xffff);
+  groups.forEach((group, i) => writeField(view, [fields.cr_groups[0] + 4 * i, 4], group));
   return new Uint8Array(view.buffer);
 }
 

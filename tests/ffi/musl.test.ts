@@ -7,15 +7,15 @@ import { kernelLayouts, linuxLayouts } from "../../ffi/abi/linux.ts";
 import { bindLibc } from "../../ffi/libc/load.ts";
 import { file, native } from "../../ffi/mod.ts";
 import { statxBy } from "../../ffi/libc/statx_fallback.ts";
-import { putField } from "../../ffi/structs/field.ts";
+import { writeField } from "../../ffi/structs/field.ts";
 import { type Libc, symbolsFor } from "../../ffi/libc/symbols.ts";
 import { runC } from "../support/c_program.ts";
 import { askCompiler } from "../support/c_values.ts";
 import { bytes, openDescriptors, ROOT, unlessProgram } from "../support/mod.ts";
 
-const MOST_DESCRIPTORS = 253;
+const MAX_DESCRIPTORS = 253;
 /** What versions like 1.2.3 take; later ones 1,056. */
-const MOST_CONTROL = 1024;
+const MAX_CONTROL = 1024;
 
 /** Runs a body with functions of libc replaced. */
 function withCalls<T>(calls: Partial<Libc>, body: () => T): T {
@@ -37,7 +37,7 @@ function asMusl(): Partial<Libc> & { refused: () => number } {
   const refuses = (header: ArrayBufferView) => {
     const [offset] = linuxLayouts.msghdr.fields.msg_controllen;
     const view = new DataView(header.buffer, header.byteOffset);
-    if (view.getUint32(offset, true) <= MOST_CONTROL) return false;
+    if (view.getUint32(offset, true) <= MAX_CONTROL) return false;
     refused++;
     errno[0] = abi.errno.ENOMEM!;
     return true;
@@ -56,13 +56,13 @@ test("L226 the most descriptors leave in one message, with credentials and witho
     const [a, b] = UnixDatagram.pair();
     b.passCredentials = true;
     using one = Fd.open("/dev/null");
-    const fds = new Array<Fd>(MOST_DESCRIPTORS).fill(one);
+    const fds = new Array<Fd>(MAX_DESCRIPTORS).fill(one);
     const { refused, ...calls } = asMusl();
     for (const credentials of [true, false]) {
       withCalls(calls, () => a.sendMessageSync(bytes("all"), { fds, credentials }));
       using message = b.receiveMessageSync()!;
       assertEquals([...message.data], [...bytes("all")]);
-      assertEquals(message.fds.length, MOST_DESCRIPTORS);
+      assertEquals(message.fds.length, MAX_DESCRIPTORS);
       assertEquals(message.credentials?.pid, native().libc.getpid());
     }
     assertEquals(refused(), 2);
@@ -97,7 +97,7 @@ test("sendMessage() fails with ENOMEM where that is the kernel's word, and makes
 test("what sendmsg(3) does not take fails with the kernel's error where the peer is gone, and SIGPIPE ends nothing", () => {
   const kinds = [[UnixDatagram, "ECONNREFUSED"], [UnixSeqpacket, "EPIPE"], [UnixStream, "EPIPE"]];
   using one = Fd.open("/dev/null");
-  const fds = new Array<Fd>(MOST_DESCRIPTORS).fill(one);
+  const fds = new Array<Fd>(MAX_DESCRIPTORS).fill(one);
   for (const [kind, expected] of kinds as [typeof UnixDatagram, string][]) {
     const [a, b] = kind.pair();
     b.close();
@@ -144,7 +144,7 @@ test("statxBy() tells of a file what statx(2) does", () => {
   const statx = statxBy(abi, (_at, _path, stat) => {
     const put = (name: keyof typeof fields, value: bigint) => {
       if (fields[name][1] === 8) stat.setBigUint64(fields[name][0], value, true);
-      else putField(stat, fields[name], Number(value));
+      else writeField(stat, fields[name], Number(value));
     };
     put("st_dev", status.dev);
     put("st_ino", status.ino);

@@ -3,14 +3,14 @@ import process from "node:process";
 import { test } from "node:test";
 import { abiFor, type Field, type SockaddrUnLayout } from "../../ffi/abi/mod.ts";
 import { sockaddr } from "../../ffi/mod.ts";
-import { putField, takeField } from "../../ffi/structs/field.ts";
+import { readField, writeField } from "../../ffi/structs/field.ts";
 import { runC } from "../support/c_program.ts";
 import { bytes, unlessProgram } from "../support/mod.ts";
 import { generator } from "../support/random.ts";
 
 const {
   longestAbstractName,
-  longestPathname,
+  maxPathname,
   packAbstract,
   packPathname,
   packUnnamed,
@@ -68,10 +68,10 @@ test("packUnnamed() writes the family alone", () => {
 });
 
 test("packPathname() takes 107 bytes on Linux and 252 on macOS, and throws RangeError beyond", () => {
-  assertEquals(longestPathname(linux), 107);
-  assertEquals(longestPathname(darwin), 252);
+  assertEquals(maxPathname(linux), 107);
+  assertEquals(maxPathname(darwin), 252);
   for (const [name, layout] of LAYOUTS) {
-    const most = longestPathname(layout);
+    const most = maxPathname(layout);
     const path = new Uint8Array(most).fill(0x61);
     const packed = packPathname(layout, path);
     assertEquals(packed.length, most + 3, name);
@@ -218,7 +218,7 @@ test("unpackSockaddr() gives back what was packed, for 4,000 seeded random addre
       const abstract = name === "Linux" && below(2) === 0;
       const size = abstract
         ? below(longestAbstractName(layout) + 1)
-        : 1 + below(longestPathname(layout));
+        : 1 + below(maxPathname(layout));
       const content = Uint8Array.from(
         { length: size },
         () => abstract ? below(256) : 1 + below(255),
@@ -254,7 +254,7 @@ test("unpackSockaddr() survives 4,000 buffers of seeded random bytes and lengths
   }
 });
 
-test("putField() writes little-endian, at its offset, and touches nothing else", () => {
+test("writeField() writes little-endian, at its offset, and touches nothing else", () => {
   const cases: [Field, number, string][] = [
     [[1, 1], 0xab, "ffabffffffffffffffffffff"],
     [[1, 2], 0x1234, "ff3412ffffffffffffffffff"],
@@ -266,22 +266,22 @@ test("putField() writes little-endian, at its offset, and touches nothing else",
   ];
   for (const [field, value, expected] of cases) {
     const memory = new Uint8Array(12).fill(0xff);
-    putField(new DataView(memory.buffer), field, value);
+    writeField(new DataView(memory.buffer), field, value);
     assertEquals(hex(memory), expected);
   }
 });
 
-test("takeField() reads unsigned, little-endian, at its offset", () => {
+test("readField() reads unsigned, little-endian, at its offset", () => {
   const memory = Uint8Array.of(0x00, 0x80, 0xff, 0xfe, 0x03, 0x00, 0x00, 0x00, 0x00, 0x00, 0xff);
   const view = new DataView(memory.buffer);
-  assertEquals(takeField(view, [1, 1]), 0x80);
-  assertEquals(takeField(view, [1, 2]), 0xff80);
-  assertEquals(takeField(view, [1, 4]), 0x03fe_ff80);
-  assertEquals(takeField(view, [2, 8]), 0x03_feff);
-  assertEquals(takeField(new DataView(memory.buffer, 2), [0, 4]), 0x03_feff);
+  assertEquals(readField(view, [1, 1]), 0x80);
+  assertEquals(readField(view, [1, 2]), 0xff80);
+  assertEquals(readField(view, [1, 4]), 0x03fe_ff80);
+  assertEquals(readField(view, [2, 8]), 0x03_feff);
+  assertEquals(readField(new DataView(memory.buffer, 2), [0, 4]), 0x03_feff);
 });
 
-test("takeField() gives back what putField() wrote, up to each width's limit", () => {
+test("readField() gives back what writeField() wrote, up to each width's limit", () => {
   const view = new DataView(new ArrayBuffer(16));
   const below = generator(0xf1e1d);
   const limits = [[1, 2 ** 8], [2, 2 ** 16], [4, 2 ** 32], [8, 2 ** 53]] as const;
@@ -292,21 +292,21 @@ test("takeField() gives back what putField() wrote, up to each width's limit", (
     }
     for (const value of values) {
       const field: Field = [below(9), width];
-      putField(view, field, value);
-      assertEquals(takeField(view, field), value);
+      writeField(view, field, value);
+      assertEquals(readField(view, field), value);
     }
   }
 });
 
-test("putField() and takeField() throw RangeError for other widths and outside the memory", () => {
+test("writeField() and readField() throw RangeError for other widths and outside the memory", () => {
   const view = new DataView(new ArrayBuffer(8));
   for (const width of [0, 3, 16, 104, -1, NaN]) {
-    assertThrows(() => putField(view, [0, width], 1), RangeError);
-    assertThrows(() => takeField(view, [0, width]), RangeError);
+    assertThrows(() => writeField(view, [0, width], 1), RangeError);
+    assertThrows(() => readField(view, [0, width]), RangeError);
   }
   for (const [offset, width] of [[8, 1], [7, 2], [5, 4], [1, 8], [-1, 1]] as const) {
-    assertThrows(() => putField(view, [offset, width], 1), RangeError);
-    assertThrows(() => takeField(view, [offset, width]), RangeError);
+    assertThrows(() => writeField(view, [offset, width], 1), RangeError);
+    assertThrows(() => readField(view, [offset, width]), RangeError);
   }
 });
 

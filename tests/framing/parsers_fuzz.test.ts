@@ -22,7 +22,7 @@ import { bytes, text } from "../support/mod.ts";
 import { pick, type Random, random, SEED } from "../support/random.ts";
 
 const ROUNDS = 1500;
-const MOST = 400;
+const MAX = 400;
 
 /** These bytes, in the pieces in which they arrive; after the last one comes the end. */
 function arriving(data: Uint8Array, random: Random): ByteSource & FramedStream {
@@ -155,13 +155,13 @@ function chunked(body: Uint8Array<ArrayBuffer>, random: Random): Uint8Array<Arra
 const LANGUAGES: Language[] = [
   framing(
     "LineFraming",
-    (stream) => new LineFraming(stream, { maxLength: MOST }),
+    (stream) => new LineFraming(stream, { maxLength: MAX }),
     (message, random) => bytes(message + pick(random, ["\n", "\r\n"])),
   ),
-  framing("LengthPrefixed", (stream) => new LengthPrefixed(stream, { maxLength: MOST }), prefixed),
+  framing("LengthPrefixed", (stream) => new LengthPrefixed(stream, { maxLength: MAX }), prefixed),
   framing(
     "ContentLengthFraming",
-    (stream) => new ContentLengthFraming(stream, { maxLength: MOST }),
+    (stream) => new ContentLengthFraming(stream, { maxLength: MAX }),
     (message, random) => {
       const data = bytes(message);
       const other = pick(random, ["", "Content-Type: x\r\n", "x-y:z\r\n"]);
@@ -174,7 +174,7 @@ const LANGUAGES: Language[] = [
     error: FramingError,
     async parse(source) {
       const found: string[] = [];
-      for await (const line of linesOf(source, { maxLength: MOST })) found.push(line);
+      for await (const line of linesOf(source, { maxLength: MAX })) found.push(line);
       return found;
     },
     make(random) {
@@ -188,11 +188,11 @@ const LANGUAGES: Language[] = [
     error: MalformedResponse,
     async parse(source) {
       const reader = new ByteReader(source);
-      const head = await readHead(reader, "GET", MOST);
+      const head = await readHead(reader, "GET", MAX);
       if (head === null) return ["nothing"];
       const named = [...head.headers].filter(([name]) => name.startsWith("x-"));
       const found = [String(head.status), ...named.map(([name, value]) => `${name}=${value}`)];
-      const body = head.body === null ? null : new BodyReader(reader, head.body, MOST);
+      const body = head.body === null ? null : new BodyReader(reader, head.body, MAX);
       const pieces: Uint8Array[] = [];
       for (let piece; (piece = await body?.next() ?? null) !== null;) pieces.push(piece);
       return [...found, text(joined(pieces))];

@@ -19,7 +19,7 @@ import { closeAll, countCalls, pairs, reactorTurn } from "../support/waiting.ts"
 const program = (name: string) => join(ROOT, "tests/programs", name);
 
 /** How many operations may finish between two turns of the event loop; the library allows fewer. */
-const MOST_BETWEEN_TURNS = 1000;
+const MAX_BETWEEN_TURNS = 1000;
 
 /** A loop that must not go on for ever stops here. */
 const TOO_MANY = 2_000_000;
@@ -61,7 +61,7 @@ test("K218 an endless loop of reads and writes that are always ready lets the ev
       await a.write(data);
       assertEquals(await b.read(data), 16);
     });
-    assertLess(longest, MOST_BETWEEN_TURNS);
+    assertLess(longest, MAX_BETWEEN_TURNS);
   });
 });
 
@@ -74,7 +74,7 @@ test("K218 an endless loop of UnixStream.read() over data that is there lets the
       left--;
       return b.read(byte);
     });
-    assertLess(longest, MOST_BETWEEN_TURNS);
+    assertLess(longest, MAX_BETWEEN_TURNS);
   });
 });
 
@@ -85,7 +85,7 @@ test("K218 an endless loop of UnixStream.writeAll() to a peer that keeps up lets
       await a.writeAll(data);
       b.readSync(data);
     });
-    assertLess(longest, MOST_BETWEEN_TURNS);
+    assertLess(longest, MAX_BETWEEN_TURNS);
   });
 });
 
@@ -96,7 +96,7 @@ test("K218 a loop of UnixListener.accept() over a full backlog lets the event lo
       UnixStream.connectSync(path).close();
       (await listener.accept()).close();
     });
-    assertLess(longest, MOST_BETWEEN_TURNS);
+    assertLess(longest, MAX_BETWEEN_TURNS);
   });
 });
 
@@ -148,7 +148,7 @@ test("K218 a flooding peer does not starve another socket", async () => {
     assertLess(floods, TOO_MANY);
     delays.sort((x, y) => x - y);
     // Not the worst one: the machine may do something else between the event and its report.
-    assertLess(delays[25]!, MOST_BETWEEN_TURNS);
+    assertLess(delays[25]!, MAX_BETWEEN_TURNS);
   } finally {
     closeAll([[flooder, flooded, quiet, waiting]]);
   }
@@ -169,7 +169,7 @@ test("K218 many waiting reads of one socket do not delay those of another", asyn
     a.writeAllSync(new Uint8Array(5000));
     c.writeSync(byte());
     await other;
-    assertLess(before, MOST_BETWEEN_TURNS);
+    assertLess(before, MAX_BETWEEN_TURNS);
     await Promise.all(many);
   } finally {
     closeAll([[a, b, c, d]]);
@@ -189,7 +189,7 @@ test("K218 a writeAll() of much data to a peer that drains it lets other sockets
     }
     await writing;
     counter.stop();
-    assert(counter.turns * MOST_BETWEEN_TURNS > chunks);
+    assert(counter.turns * MAX_BETWEEN_TURNS > chunks);
   });
 });
 

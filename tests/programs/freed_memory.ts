@@ -1,7 +1,7 @@
 /** Describes memory to the kernel, loses it, and says what debug mode says of that. */
 
 import { native } from "../../ffi/mod.ts";
-import { putField } from "../../ffi/structs/field.ts";
+import { writeField } from "../../ffi/structs/field.ts";
 import { collect } from "../support/garbage.ts";
 
 const { runtime, libc, abi } = native();
@@ -13,11 +13,11 @@ function takeAddress(): number {
 
 const { msghdr, iovec } = abi.layouts;
 const header = new DataView(new ArrayBuffer(msghdr.size + iovec.size));
-putField(header, msghdr.fields.msg_iov, runtime.addressOf(header) + msghdr.size);
-putField(header, msghdr.fields.msg_iovlen, 1);
+writeField(header, msghdr.fields.msg_iov, runtime.addressOf(header) + msghdr.size);
+writeField(header, msghdr.fields.msg_iovlen, 1);
 const [baseAt, baseWidth] = iovec.fields.iov_base;
 const [lengthAt, lengthWidth] = iovec.fields.iov_len;
-putField(header, [msghdr.size + lengthAt, lengthWidth], 64);
+writeField(header, [msghdr.size + lengthAt, lengthWidth], 64);
 
 // One of many, as a few may be what the collector holds on to.
 const addresses = Array.from({ length: 50 }, () => takeAddress());
@@ -25,7 +25,7 @@ const addresses = Array.from({ length: 50 }, () => takeAddress());
 /** What debug mode says of the first that is gone; null while all are there. */
 function complaint(): unknown {
   for (const address of addresses) {
-    putField(header, [msghdr.size + baseAt, baseWidth], address);
+    writeField(header, [msghdr.size + baseAt, baseWidth], address);
     try {
       libc.sendmsg(-1, header, 0);
     } catch (error) {

@@ -11,7 +11,7 @@ import { Fd, UnixDatagram, UnixListener, UnixSocketError } from "../../mod.ts";
 import { openForSignals } from "../support/descriptor_table.ts";
 
 const [kind, what, path] = process.argv.slice(2) as [string, string, string];
-const MOST = 8;
+const MAX = 8;
 
 function bind(stale: "replace" | "fail" = "replace"): UnixListener | UnixDatagram {
   return kind === "listener"
@@ -44,7 +44,7 @@ const owner = bind("fail");
 if (what === "stale") owner.close();
 const outcomes: string[] = [];
 let untouched = true;
-for (let free = 0; free <= MOST; free++) {
+for (let free = 0; free <= MAX; free++) {
   const before = lstatSync(path).ino;
   const open = readdirSync("/proc/self/fd").length;
   const taken = takeAll();

@@ -8,7 +8,7 @@ import process from "node:process";
 import { type Abi, abiFor } from "../../ffi/abi/mod.ts";
 import { nativeOf, useNative } from "../../ffi/native.ts";
 import type { Runtime } from "../../ffi/runtime/runtime.ts";
-import { putField, takeField } from "../../ffi/structs/field.ts";
+import { readField, writeField } from "../../ffi/structs/field.ts";
 import type { Libc } from "../../ffi/libc/symbols.ts";
 
 /** An open descriptor of the model. */
@@ -93,15 +93,15 @@ export class Mac {
 
   #change(event: DataView): number {
     const { fields } = layouts.kevent!;
-    const fd = takeField(event, fields.ident);
+    const fd = readField(event, fields.ident);
     const filter = event.getInt16(fields.filter[0], true);
-    const flags = takeField(event, fields.flags);
+    const flags = readField(event, fields.flags);
     const key = `${fd} ${filter}`;
     if (!this.files.has(fd)) return abi.errno.EBADF!;
     if (flags & darwin.EV_DELETE) return this.knotes.delete(key) ? 0 : abi.errno.ENOENT!;
     if (!(flags & darwin.EV_CLEAR)) throw new Error("not edge-triggered");
     if (this.#fails(`EV_ADD ${filter}`)) return this.errno[0]!;
-    const token = takeField(event, fields.udata);
+    const token = readField(event, fields.udata);
     this.knotes.set(key, { token, due: this.#isDue(key) });
     return 0;
   }
@@ -120,16 +120,16 @@ export class Mac {
     let filled = 0;
     for (let i = 0; i < count; i++) {
       const event = at(changes!, i);
-      if (!(takeField(event, fields.flags) & darwin.EV_RECEIPT)) {
+      if (!(readField(event, fields.flags) & darwin.EV_RECEIPT)) {
         throw new Error("no receipt asked");
       }
       const errno = this.#change(event);
       const receipt = at(events, filled++);
       for (const name of ["ident", "filter", "udata"] as const) {
-        putField(receipt, fields[name], takeField(event, fields[name]));
+        writeField(receipt, fields[name], readField(event, fields[name]));
       }
-      putField(receipt, fields.flags, darwin.EV_ERROR);
-      putField(receipt, fields.data, errno);
+      writeField(receipt, fields.flags, darwin.EV_ERROR);
+      writeField(receipt, fields.data, errno);
     }
     if (count > 0) return filled;
     if (waits) throw new Error("the thread would block");
@@ -138,10 +138,10 @@ export class Mac {
       knote.due = false;
       const [fd, filter] = key.split(" ").map(Number) as [number, number];
       const event = at(events, filled++);
-      putField(event, fields.ident, fd);
-      putField(event, fields.filter, filter & 0xffff);
-      putField(event, fields.flags, this.files.get(fd)!.ended ? darwin.EV_EOF : 0);
-      putField(event, fields.udata, knote.token);
+      writeField(event, fields.ident, fd);
+      writeField(event, fields.filter, filter & 0xffff);
+      writeField(event, fields.flags, this.files.get(fd)!.ended ? darwin.EV_EOF : 0);
+      writeField(event, fields.udata, knote.token);
     }
     return filled;
   }
@@ -165,8 +165,8 @@ export class Mac {
     const waiting = this.messages.shift();
     if (waiting === undefined) return this.#fail("EAGAIN");
     const room = 10;
-    putField(header, layouts.msghdr.fields.msg_flags, waiting > room ? constants.MSG_TRUNC : 0);
-    putField(header, layouts.msghdr.fields.msg_controllen, 0);
+    writeField(header, layouts.msghdr.fields.msg_flags, waiting > room ? constants.MSG_TRUNC : 0);
+    writeField(header, layouts.msghdr.fields.msg_controllen, 0);
     return Math.min(waiting, room);
   }
 

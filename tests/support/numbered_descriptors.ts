@@ -20,7 +20,7 @@ const READ_EVERY = 1000;
 const SIZE = 2000;
 
 /** The most descriptors of one message. */
-const MOST = 253;
+const MAX = 253;
 
 /** Files in memory, each with its own number in it. */
 export function numberedFiles(): Fd[] {
@@ -46,7 +46,7 @@ export async function sendNumbered(
   const header = new Uint32Array(data.buffer, 0, 2);
   for (let next = 0; next < total;) {
     const single = random(4) === 0;
-    const count = single ? 1 : Math.min(1 + random(MOST), total - next);
+    const count = single ? 1 : Math.min(1 + random(MAX), total - next);
     header.set([next, count]);
     const fileOf = (i: number) => files[(next + i) % FILES]!;
     const fds = single ? [fileOf(0).dup()] : Array.from({ length: count }, (_, i) => fileOf(i));

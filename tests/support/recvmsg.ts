@@ -6,7 +6,7 @@
 import { again, negatedErrno } from "../../ffi/libc/errno_gate.ts";
 import { native, sockets } from "../../ffi/mod.ts";
 import { aligned, MessageHeader, NAME_ROOM } from "../../ffi/structs/msghdr.ts";
-import { putField } from "../../ffi/structs/field.ts";
+import { writeField } from "../../ffi/structs/field.ts";
 
 /** One control message: `level` and `type` as in its header. */
 export interface ControlMessage {
@@ -66,8 +66,8 @@ function controlMessages(view: DataView, start: number, length: number): Control
 export function setTimeval(fd: number, name: number, milliseconds: number): number {
   const { abi, libc } = native();
   const value = new DataView(new ArrayBuffer(16));
-  putField(value, [0, 8], Math.floor(milliseconds / 1000));
-  putField(value, [8, 8], (milliseconds % 1000) * 1000);
+  writeField(value, [0, 8], Math.floor(milliseconds / 1000));
+  writeField(value, [8, 8], (milliseconds % 1000) * 1000);
   let result;
   do result = libc.setsockopt(fd, abi.constants.SOL_SOCKET, name, value, 16); while (
     result === -1 && again("setsockopt")
@@ -96,8 +96,8 @@ export function setBlocking(fd: number, blocking: boolean): void {
 export function polls(fd: number, events: number): boolean {
   const { layouts } = native().abi;
   const entry = new DataView(new ArrayBuffer(layouts.pollfd.size));
-  putField(entry, layouts.pollfd.fields.fd, fd);
-  putField(entry, layouts.pollfd.fields.events, events);
+  writeField(entry, layouts.pollfd.fields.fd, fd);
+  writeField(entry, layouts.pollfd.fields.events, events);
   native().libc.poll(entry, 1, 0);
   return (entry.getUint16(layouts.pollfd.fields.revents[0], true) & events) !== 0;
 }

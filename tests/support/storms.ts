@@ -13,13 +13,13 @@ export type AnySocket = UnixStream | UnixDatagram | UnixSeqpacket;
 export type Log = Map<number, number>;
 
 /** The number of the message that comes last. */
-const LAST = 0xffff_ffff;
+const MAX_U32 = 0xffff_ffff;
 
 /** The bytes of a message; few enough that a stream takes or delivers them at once. */
 const SIZE = 100;
 
 /** How many sendings of one socket wait at most. */
-const MOST_AT_ONCE = 3;
+const MAX_AT_ONCE = 3;
 
 const reason = new Error("given up at random");
 
@@ -87,11 +87,11 @@ export async function sendStorm(
     const sending: Promise<void> = sendOne(id, count).finally(() => under.delete(sending));
     under.add(sending);
     passed += count;
-    if (under.size === MOST_AT_ONCE || random(4) === 0) await Promise.race(under);
+    if (under.size === MAX_AT_ONCE || random(4) === 0) await Promise.race(under);
     if (random(16) === 0) await turns(random(3));
   }
   await Promise.all(under);
-  if (!stopped) await socket.sendMessage(messageOf(LAST, 0)).catch(ignoreClosing);
+  if (!stopped) await socket.sendMessage(messageOf(MAX_U32, 0)).catch(ignoreClosing);
   await Promise.all(later);
   return sent;
 }
@@ -153,7 +153,7 @@ async function receiveAll(
       if (isClosing(error) || options.stop?.aborted) return;
       throw error;
     }
-    if (taken === null || taken.id === LAST) return;
+    if (taken === null || taken.id === MAX_U32) return;
     if (taken.got !== taken.count) throw new Error(`Message with ${JSON.stringify(taken)}`);
     received.set(taken.id, taken.count);
     options.onMessage?.();

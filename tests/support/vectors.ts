@@ -6,7 +6,7 @@
 import { again, negatedErrno } from "../../ffi/libc/errno_gate.ts";
 import { native } from "../../ffi/mod.ts";
 import { aligned } from "../../ffi/structs/msghdr.ts";
-import { putField } from "../../ffi/structs/field.ts";
+import { writeField } from "../../ffi/structs/field.ts";
 
 /** What no test sends: memory that nobody has written to is full of it. */
 export const UNTOUCHED = 0x7a;
@@ -45,14 +45,14 @@ function laidOut(lengths: readonly number[]): { memory: Uint8Array; buffers: Uin
   const memory = new Uint8Array(new ArrayBuffer(end));
   const view = new DataView(memory.buffer);
   const base = native().runtime.addressOf(memory);
-  putField(view, msghdr.fields.msg_iov, base + entries);
-  putField(view, msghdr.fields.msg_iovlen, lengths.length);
+  writeField(view, msghdr.fields.msg_iov, base + entries);
+  writeField(view, msghdr.fields.msg_iovlen, lengths.length);
   memory.fill(UNTOUCHED, at);
   const buffers = lengths.map((length, i) => {
     const entry = entries + i * iovec.size;
     const { iov_base: [baseAt, baseWidth], iov_len: [lengthAt, lengthWidth] } = iovec.fields;
-    putField(view, [entry + baseAt, baseWidth], base + at);
-    putField(view, [entry + lengthAt, lengthWidth], length);
+    writeField(view, [entry + baseAt, baseWidth], base + at);
+    writeField(view, [entry + lengthAt, lengthWidth], length);
     const buffer = memory.subarray(at, at + length);
     at += length + 1;
     return buffer;

@@ -2,7 +2,7 @@
  * kqueue(2) by way of epoll: filters for reading and writing, edge-triggered, with receipts.
  */
 
-import { putField, takeField } from "../../../ffi/structs/field.ts";
+import { readField, writeField } from "../../../ffi/structs/field.ts";
 import type { Libc } from "../../../ffi/libc/symbols.ts";
 import type { Parts } from "./libc.ts";
 import { linux, mac } from "./translation.ts";
@@ -31,8 +31,8 @@ export function kqueues(
     const { EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL } = linux.linux!;
     const reading = filters.has(darwin.EVFILT_READ) ? EPOLLIN | EPOLLRDHUP : 0;
     const writing = filters.has(darwin.EVFILT_WRITE) ? EPOLLOUT : 0;
-    putField(scratch, epollEvent.fields.events, (reading | writing | EPOLLET) >>> 0);
-    putField(scratch, epollEvent.fields.data, fd);
+    writeField(scratch, epollEvent.fields.events, (reading | writing | EPOLLET) >>> 0);
+    writeField(scratch, epollEvent.fields.data, fd);
     const operation = filters.size === 0 ? EPOLL_CTL_DEL : isNew ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
     if (libc.epoll_ctl(kq, operation, fd, scratch) === 0) return 0;
     // Of a file, which epoll does not take and nothing has to wait for.
@@ -41,16 +41,16 @@ export function kqueues(
 
   const change = (kq: number, event: DataView): number => {
     const set = sets.get(kq)!;
-    const fd = takeField(event, layout.fields.ident);
+    const fd = readField(event, layout.fields.ident);
     const filter = event.getInt16(layout.fields.filter[0], true);
-    const flags = takeField(event, layout.fields.flags);
+    const flags = readField(event, layout.fields.flags);
     const filters = set.get(fd) ?? new Map<number, number>();
     const isNew = filters.size === 0;
     if (flags & darwin.EV_DELETE) {
       if (!filters.delete(filter)) return mac.errno.ENOENT!;
     } else {
       if (!(flags & darwin.EV_CLEAR)) throw new Error("not edge-triggered");
-      filters.set(filter, takeField(event, layout.fields.udata));
+      filters.set(filter, readField(event, layout.fields.udata));
     }
     if (filters.size === 0) set.delete(fd);
     else set.set(fd, filters);
@@ -69,15 +69,15 @@ export function kqueues(
     const put = (fd: number, filter: number, token: number, ended: boolean) => {
       const at = events.byteOffset + filled++ * layout.size;
       const event = new DataView(events.buffer, at, layout.size);
-      putField(event, layout.fields.ident, fd);
-      putField(event, layout.fields.filter, filter & 0xffff);
-      putField(event, layout.fields.flags, ended ? darwin.EV_EOF : 0);
-      putField(event, layout.fields.udata, token);
+      writeField(event, layout.fields.ident, fd);
+      writeField(event, layout.fields.filter, filter & 0xffff);
+      writeField(event, layout.fields.flags, ended ? darwin.EV_EOF : 0);
+      writeField(event, layout.fields.udata, token);
     };
     for (let i = 0; i < count; i++) {
       const event = new DataView(found.buffer, i * epollEvent.size, epollEvent.size);
-      const flags = takeField(event, epollEvent.fields.events);
-      const fd = takeField(event, epollEvent.fields.data);
+      const flags = readField(event, epollEvent.fields.events);
+      const fd = readField(event, epollEvent.fields.data);
       const ended = (flags & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)) !== 0;
       const filters = sets.get(kq)!.get(fd);
       const reading = filters?.get(darwin.EVFILT_READ);
@@ -106,12 +106,12 @@ export function kqueues(
       for (let i = 0; i < count; i++) {
         const at = i * layout.size;
         const event = new DataView(changes!.buffer, changes!.byteOffset + at, layout.size);
-        if (!(takeField(event, layout.fields.flags) & darwin.EV_RECEIPT)) {
+        if (!(readField(event, layout.fields.flags) & darwin.EV_RECEIPT)) {
           throw new Error("no receipt asked");
         }
         const receipt = new DataView(events!.buffer, events!.byteOffset + at, layout.size);
-        putField(receipt, layout.fields.flags, darwin.EV_ERROR);
-        putField(receipt, layout.fields.data, change(kq, event));
+        writeField(receipt, layout.fields.flags, darwin.EV_ERROR);
+        writeField(receipt, layout.fields.data, change(kq, event));
       }
       return count;
     },

@@ -7,7 +7,7 @@
 
 import { kernelLayouts } from "../../../ffi/abi/linux.ts";
 import type { Runtime } from "../../../ffi/runtime/runtime.ts";
-import { putField, takeField } from "../../../ffi/structs/field.ts";
+import { readField, writeField } from "../../../ffi/structs/field.ts";
 import type { Libc } from "../../../ffi/libc/symbols.ts";
 import { kqueues } from "./kqueue.ts";
 import { messages } from "./messages.ts";
@@ -118,7 +118,7 @@ function files({ libc, fail }: Parts): Record<string, Call> {
     const out = new DataView(stat.buffer, stat.byteOffset, stat.byteLength);
     const { fields } = mac.layouts.stat;
     const copy = (to: keyof typeof fields, from: keyof typeof told) =>
-      putField(out, fields[to], takeField(status, told[from]));
+      writeField(out, fields[to], readField(status, told[from]));
     copy("st_nlink", "stx_nlink");
     copy("st_uid", "stx_uid");
     copy("st_gid", "stx_gid");

@@ -4,7 +4,7 @@
 
 import { lengthOf, spaceFor } from "../../../ffi/structs/cmsg.ts";
 import type { Abi, Field } from "../../../ffi/abi/mod.ts";
-import { putField, takeField } from "../../../ffi/structs/field.ts";
+import { readField, writeField } from "../../../ffi/structs/field.ts";
 import type { Parts } from "./libc.ts";
 import { isDatagram, toLinux, toMac } from "./sockets.ts";
 import { linux, mac, messageFlags, told } from "./translation.ts";
@@ -25,13 +25,13 @@ export function messages(
 ): Record<string, (...args: never[]) => number> {
   /** The member of a header of macOS. */
   const of = (header: DataView, name: HeaderField): number =>
-    takeField(header, mac.layouts.msghdr.fields[name]);
+    readField(header, mac.layouts.msghdr.fields[name]);
   const memory = (address: number, length: number): Uint8Array =>
     length === 0 ? new Uint8Array(0) : new Uint8Array(runtime.viewAt(address, length));
   const begin = (given: DataView): { header: Header; set(name: HeaderField, to: number): void } => {
     const header = new Header();
     const set = (name: HeaderField, to: number) =>
-      putField(header.view, linux.layouts.msghdr.fields[name] as Field, to);
+      writeField(header.view, linux.layouts.msghdr.fields[name] as Field, to);
     set("msg_iov", of(given, "msg_iov"));
     set("msg_iovlen", of(given, "msg_iovlen"));
     return { header, set };
@@ -55,9 +55,9 @@ export function messages(
         const fds = onlyRights(control);
         if (fds === null) return fail("EINVAL");
         const { cmsghdr } = linux.layouts;
-        putField(header.control, cmsghdr.fields.cmsg_len, lengthOf(linux, fds.length));
-        putField(header.control, cmsghdr.fields.cmsg_level, linux.constants.SOL_SOCKET);
-        putField(header.control, cmsghdr.fields.cmsg_type, linux.constants.SCM_RIGHTS);
+        writeField(header.control, cmsghdr.fields.cmsg_len, lengthOf(linux, fds.length));
+        writeField(header.control, cmsghdr.fields.cmsg_level, linux.constants.SOL_SOCKET);
+        writeField(header.control, cmsghdr.fields.cmsg_type, linux.constants.SCM_RIGHTS);
         new Uint8Array(header.control.buffer).set(fds, lengthOf(linux, 0));
         set("msg_control", runtime.addressOf(header.control));
         set("msg_controllen", spaceFor(linux, fds.length));
@@ -85,7 +85,7 @@ export function messages(
       }
       const result = libc.recvmsg(fd, header.view, messageFlags(flags));
       if (result === -1) return -1;
-      const left = (name: HeaderField) => takeField(header.view, linux.layouts.msghdr.fields[name]);
+      const left = (name: HeaderField) => readField(header.view, linux.layouts.msghdr.fields[name]);
       if (of(given, "msg_name") !== 0) {
         const length = Uint32Array.of(left("msg_namelen"));
         toMac(header.name, length);
@@ -96,13 +96,13 @@ export function messages(
       put(given, "msg_flags", told("messages", left("msg_flags")));
       let controlLength = 0;
       if (!peeks && left("msg_controllen") > lengthOf(linux, 0)) {
-        const payload = takeField(header.control, linux.layouts.cmsghdr.fields.cmsg_len) -
+        const payload = readField(header.control, linux.layouts.cmsghdr.fields.cmsg_len) -
           lengthOf(linux, 0);
         if (lengthOf(mac, payload) > controlRoom) throw new Error("descriptors are lost");
         const out = new DataView(new ArrayBuffer(lengthOf(mac, payload)));
-        putField(out, mac.layouts.cmsghdr.fields.cmsg_len, out.byteLength);
-        putField(out, mac.layouts.cmsghdr.fields.cmsg_level, mac.constants.SOL_SOCKET);
-        putField(out, mac.layouts.cmsghdr.fields.cmsg_type, mac.constants.SCM_RIGHTS);
+        writeField(out, mac.layouts.cmsghdr.fields.cmsg_len, out.byteLength);
+        writeField(out, mac.layouts.cmsghdr.fields.cmsg_level, mac.constants.SOL_SOCKET);
+        writeField(out, mac.layouts.cmsghdr.fields.cmsg_type, mac.constants.SCM_RIGHTS);
         const fds = new Uint8Array(header.control.buffer, lengthOf(linux, 0), payload);
         new Uint8Array(out.buffer).set(fds, lengthOf(mac, 0));
         memory(of(given, "msg_control"), controlRoom).set(new Uint8Array(out.buffer));
@@ -115,7 +115,7 @@ export function messages(
 }
 
 function put(header: DataView, name: HeaderField, value: number): void {
-  putField(header, mac.layouts.msghdr.fields[name], value);
+  writeField(header, mac.layouts.msghdr.fields[name], value);
 }
 
 /** The payload of the one control message that macOS takes; null for anything else. */
@@ -123,8 +123,8 @@ function onlyRights(control: Uint8Array): Uint8Array | null {
   const view = new DataView(control.buffer, control.byteOffset, control.byteLength);
   const { fields } = mac.layouts.cmsghdr;
   const { SOL_SOCKET, SCM_RIGHTS } = mac.constants;
-  const is = takeField(view, fields.cmsg_len) === control.length &&
-    takeField(view, fields.cmsg_level) === SOL_SOCKET &&
-    takeField(view, fields.cmsg_type) === SCM_RIGHTS;
+  const is = readField(view, fields.cmsg_len) === control.length &&
+    readField(view, fields.cmsg_level) === SOL_SOCKET &&
+    readField(view, fields.cmsg_type) === SCM_RIGHTS;
   return is ? control.subarray(lengthOf(mac, 0)) : null;
 }

@@ -2,7 +2,7 @@
  * Socket options, and the counting of bytes.
  */
 
-import { putField } from "../../../ffi/structs/field.ts";
+import { writeField } from "../../../ffi/structs/field.ts";
 import type { Libc } from "../../../ffi/libc/symbols.ts";
 import type { Parts } from "./libc.ts";
 import { linux, mac, socketOption } from "./translation.ts";
@@ -50,9 +50,9 @@ export function options(
     if (name !== darwin.LOCAL_PEERCRED) throw new Error(`option ${name} is not part of this`);
     const { size, fields } = mac.layouts.xucred!;
     const view = new DataView(new ArrayBuffer(size));
-    putField(view, fields.cr_uid, uid >>> 0);
-    putField(view, fields.cr_ngroups, 1);
-    putField(view, [fields.cr_groups[0], 4], gid >>> 0);
+    writeField(view, fields.cr_uid, uid >>> 0);
+    writeField(view, fields.cr_ngroups, 1);
+    writeField(view, [fields.cr_groups[0], 4], gid >>> 0);
     return new Uint8Array(view.buffer);
   };
   return {
