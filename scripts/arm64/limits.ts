@@ -76,7 +76,7 @@ export const limits: readonly Limit[] = [
           `G140 UnixSeqpacket ${how} takes messages without their descriptors, ${count} in each`
         )
       ),
-      interop_c_ancillary: KINDS.map((kind) =>
+      "interop/c_ancillary": KINDS.map((kind) =>
         `G137 ${kind}.sendMessage() of two descriptors and credentials is cut where a C program has less room`
       ),
       "ffi/cmsg_kernel": [
@@ -120,10 +120,10 @@ export const limits: readonly Limit[] = [
         ...KINDS.map((kind) => `H170 ${kind}: the pid of no process is ESRCH, and nothing is sent`),
         "H170 root may claim any ids, and the pid of any process that lives",
       ],
-      interop_c_ancillary: KINDS.map((kind) =>
+      "interop/c_ancillary": KINDS.map((kind) =>
         `H170 ${kind} and a C program cannot claim to be a process that is not there`
       ),
-      interop_python_ancillary_credentials: KINDS.flatMap((kind) => [
+      "interop/python_ancillary_credentials": KINDS.flatMap((kind) => [
         `H170 ${kind}.receiveMessage() gets the ids that Python claims as root`,
         `H170 ${kind}.sendMessage() claims ids as root, and Python sees them`,
       ]),

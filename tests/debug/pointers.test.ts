@@ -197,7 +197,7 @@ const violations: Record<string, Violation> = {
     putPart("iov_len", 129);
     return [
       () => checked.libc.recvmsg(-1, view, 0),
-      /iov_base 0 of argument 1 is 0x[\da-f]+, for 129 bytes, 1 of them beyond a buffer of 512 bytes, its address taken here:\n.*debug_pointers/s,
+      /iov_base 0 of argument 1 is 0x[\da-f]+, for 129 bytes, 1 of them beyond a buffer of 512 bytes, its address taken here:\n.*debug\/pointers/s,
     ];
   },
   "a part whose length takes more than 32 bits": (checked) => {
