@@ -84,5 +84,5 @@ export {
   type StreamMessageSyncOptions,
   UnixStream,
 } from "./src/stream.ts";
-export type { Bytes } from "./src/io/byte_transfer.ts";
+export type { Bytes } from "./src/io/pieces.ts";
 export type { AsyncOptions, SyncOptions } from "./src/util/validate.ts";

@@ -176,60 +176,74 @@ export function pathnameAddress(bytes: Uint8Array): PathnameAddress {
   }
 }
 
-/**
- * Reads what a caller wrote as an address.
- *
- * @throws {TypeError} for anything that is none
- * @throws {UnixSocketError} EINVAL for an empty path and one with a NUL, ENAMETOOLONG for an
- * abstract name that is too long: `syscall` names what it was for
- */
-export function parseAddress(value: AddressLike, syscall: "bind" | "connect"): Address {
-  const address = readAddress(value);
-  if (address.kind === "unnamed") return address;
-  const invalid = (code: string, detail: string) => {
-    const shown = formatAddress(address);
-    return refusal(code, {
-      action: `Cannot ${syscall === "bind" ? "bind to" : "connect to"} ${quote(address)}`,
-      syscall,
-      address: shown,
-      detail,
-    });
-  };
-  if (address.kind === "abstract") {
-    if (native().abi.os !== "linux") throw invalid("ENOTSUP", "abstract names are Linux's alone");
-    const most = sockaddr.longestAbstractName(native().abi.layouts.sockaddr_un);
-    if (address.name.length > most) {
-      throw invalid("ENAMETOOLONG", `an abstract name has at most ${most} bytes`);
-    }
-    return address;
-  }
-  const bytes = pathBytes(address);
-  if (bytes.length === 0) throw invalid("EINVAL", "the path is empty");
-  if (bytes.includes(0)) throw invalid("EINVAL", "the path has a NUL");
-  return address;
+/** An address that was checked, with the bytes that go into its sockaddr. */
+export interface ParsedAddress {
+  readonly address: Address;
+  readonly raw: sockaddr.RawAddress;
 }
 
-function readAddress(value: AddressLike): Address {
+/**
+ * Checks an address as callers may write it, and converts it once.
+ *
+ * @throws {TypeError} if `value` is not an address
+ * @throws {UnixSocketError} EINVAL for an empty path and one with a NUL, ENAMETOOLONG for an
+ * abstract name that is too long, ENOTSUP for an abstract name on macOS: `syscall` names the call that
+ * the address was for
+ */
+export function parseAddress(value: AddressLike, syscall: "bind" | "connect"): ParsedAddress {
+  const parsed = readAddress(value);
+  const { raw } = parsed;
+  const invalid = (code: string, detail: string) =>
+    refusal(code, {
+      action: `Cannot ${syscall === "bind" ? "bind to" : "connect to"} ${quote(parsed.address)}`,
+      syscall,
+      address: formatAddress(parsed.address),
+      detail,
+    });
+  if (raw.kind === "abstract") {
+    const { abi } = native();
+    if (abi.os !== "linux") throw invalid("ENOTSUP", "abstract names are Linux's alone");
+    const max = sockaddr.longestAbstractName(abi.layouts.sockaddr_un);
+    if (raw.bytes.length > max) {
+      throw invalid("ENAMETOOLONG", `an abstract name has at most ${max} bytes`);
+    }
+  } else if (raw.kind === "pathname") {
+    if (raw.bytes.length === 0) throw invalid("EINVAL", "the path is empty");
+    if (raw.bytes.includes(0)) throw invalid("EINVAL", "the path has a NUL");
+  }
+  return parsed;
+}
+
+function readAddress(value: AddressLike): ParsedAddress {
   if (typeof value === "string") {
-    return value.startsWith("\0")
-      ? { kind: "abstract", name: encodeText(value.slice(1)) }
-      : pathnameAddress(encodeText(value));
+    return value.startsWith("\0") ? named(encodeText(value.slice(1))) : atPath(value);
   }
-  if (isUint8Array(value)) {
-    return value[0] === 0 ? { kind: "abstract", name: copyOf(value, 1) } : pathnameAddress(value);
-  }
-  if (value instanceof URL) return pathnameAddress(urlPath(value));
+  if (isUint8Array(value)) return value[0] === 0 ? named(copyOf(value, 1)) : atBytes(copyOf(value));
+  if (value instanceof URL) return atBytes(urlPath(value));
   if (typeof value === "object" && value !== null) {
     if (value.kind === "pathname" && typeof value.path === "string") {
-      if (value.bytes === undefined) return pathnameAddress(encodeText(value.path));
-      if (isUint8Array(value.bytes)) return pathnameAddress(value.bytes);
+      if (value.bytes === undefined) return atPath(value.path);
+      if (isUint8Array(value.bytes)) return atBytes(copyOf(value.bytes));
     }
-    if (value.kind === "abstract" && isUint8Array(value.name)) {
-      return { kind: "abstract", name: copyOf(value.name) };
-    }
-    if (value.kind === "unnamed") return { kind: "unnamed" };
+    if (value.kind === "abstract" && isUint8Array(value.name)) return named(copyOf(value.name));
+    if (value.kind === "unnamed") return { address: { kind: "unnamed" }, raw: { kind: "unnamed" } };
   }
   throw notAnAddress();
+}
+
+function atPath(path: string): ParsedAddress {
+  return {
+    address: { kind: "pathname", path },
+    raw: { kind: "pathname", bytes: encodeText(path) },
+  };
+}
+
+function atBytes(bytes: Uint8Array): ParsedAddress {
+  return { address: pathnameAddress(bytes), raw: { kind: "pathname", bytes } };
+}
+
+function named(name: Uint8Array): ParsedAddress {
+  return { address: { kind: "abstract", name }, raw: { kind: "abstract", bytes: name } };
 }
 
 function urlPath(url: URL): Uint8Array {

@@ -3,15 +3,28 @@
  * @module
  */
 
-import { checked, errnoNumber, native, sockets } from "../ffi/mod.ts";
+import { checked, errnoNumber, failure, native, sockets } from "../ffi/mod.ts";
 import { type Address, type AddressLike, formatAddress, parseAddress, quote } from "./address.ts";
 import { Outgoing } from "./message/ancillary.ts";
-import { messagesOver } from "./io/web_streams.ts";
+import type { SendBatch } from "./message/batch.ts";
+import { iterateUntilClosed, messagesOver } from "./io/web_streams.ts";
 import { Descriptor } from "./io/descriptor.ts";
-import { type AddressedOperation, Destinations, sendBlocking } from "./message/send_queue.ts";
+import {
+  type Destination,
+  Destinations,
+  SendingTo,
+  sendMessageToNow,
+  sendToNow,
+} from "./message/destinations.ts";
 import type { Fd } from "./fd/fd.ts";
-import { gatheredMessage, type Pieces } from "./io/pieces.ts";
-import { type Operation, wouldBlock } from "./io/operation_queue.ts";
+import { type Bytes, gatheredMessage, type Pieces } from "./io/pieces.ts";
+import {
+  DONE,
+  ignore,
+  NOT_TRIED,
+  type Operation,
+  type OperationQueue,
+} from "./io/operation_queue.ts";
 import { type Bound, createBound, type PathOptions } from "./socket/listen.ts";
 import {
   MessageSocket,
@@ -23,14 +36,19 @@ import {
   type SendMessageSyncOptions,
   type SendOptions,
 } from "./message/message_socket.ts";
-import { resized, sendWhole } from "./message/message_operations.ts";
 import type { Message } from "./message/message.ts";
-import { spendOrTurn } from "./io/reactor.ts";
-import { ended, type ReceivedInto, receivingInto } from "./message/receive_into.ts";
+import { unresized } from "./message/message_operations.ts";
+import {
+  type ReceivedInto,
+  receivedInto,
+  receiveIntoNow,
+  receivingInto,
+  roomIn,
+} from "./message/receive_into.ts";
 import type { ReceivedMessage } from "./message/received_message.ts";
 import { withPeerSockaddr } from "./socket/long_path.ts";
-import { adoptSocket, createSocket } from "./socket/socket.ts";
-import type { Bytes } from "./io/byte_transfer.ts";
+import { adoptSocket, createSocket, pairOf } from "./socket/socket.ts";
+import { takeBudget } from "./io/reactor.ts";
 import {
   asBytes,
   type AsyncOptions,
@@ -54,7 +72,7 @@ export interface SendMessageToOptions extends SendMessageOptions, ToOption {}
 /** Options of {@linkcode UnixDatagram.sendMessageSync}. */
 export interface SendMessageToSyncOptions extends SendMessageSyncOptions, ToOption {}
 
-/** The line in which batches with destinations of their own wait: no address has this key. */
+/** The key of the queue in which batches with destinations of their own wait: no address has it. */
 const BATCHES = "batches\0";
 
 /**
@@ -105,7 +123,7 @@ export class UnixDatagram extends MessageSocket {
    */
   static unbound(): UnixDatagram {
     const type = native().abi.constants.SOCK_DGRAM;
-    const fd = createSocket(type, "Cannot create a datagram socket", { kind: "unnamed" });
+    const fd = createSocket(type, () => ({ action: "Cannot create a datagram socket" }));
     return new UnixDatagram({ descriptor: new Descriptor(fd), localAddr: null });
   }
 
@@ -115,14 +133,11 @@ export class UnixDatagram extends MessageSocket {
    * @throws {UnixSocketError} EMFILE, ENFILE; nothing is left open then
    */
   static pair(): [UnixDatagram, UnixDatagram] {
-    const ends: [number, number] = [-1, -1];
-    checked(sockets.socketpair(native().abi.constants.SOCK_DGRAM, ends), {
-      action: "Cannot create a pair of sockets",
-      syscall: "socketpair",
-    });
-    const make = (fd: number) =>
-      new UnixDatagram({ descriptor: new Descriptor(fd), localAddr: null });
-    return [make(ends[0]), make(ends[1])];
+    const type = native().abi.constants.SOCK_DGRAM;
+    return pairOf(
+      type,
+      (fd) => new UnixDatagram({ descriptor: new Descriptor(fd), localAddr: null }),
+    );
   }
 
   /**
@@ -152,14 +167,16 @@ export class UnixDatagram extends MessageSocket {
   connect(address: AddressLike): this {
     this.assertOpen("connect", "connect");
     const parsed = parseAddress(address, "connect");
-    const result = parsed.kind === "unnamed"
+    const result = parsed.raw.kind === "unnamed"
       ? -errnoNumber("EINVAL")
-      : withPeerSockaddr(parsed, (packed) => sockets.connect(this.fd, packed));
-    checked(result, {
-      action: `Cannot connect to ${quote(parsed)}`,
-      syscall: "connect",
-      address: formatAddress(parsed),
-    });
+      : withPeerSockaddr(parsed.raw, (packed) => sockets.connect(this.fd, packed));
+    if (result < 0) {
+      throw failure(result, {
+        action: `Cannot connect to ${quote(parsed.address)}`,
+        syscall: "connect",
+        address: formatAddress(parsed.address),
+      });
+    }
     return this;
   }
 
@@ -201,19 +218,23 @@ export class UnixDatagram extends MessageSocket {
    * it has ended its reading. EAGAIN with `dontWait`. EBADF: closed, also while this waited. EISCONN: on
    * macOS, while connected.
    */
-  async sendTo(data: Pieces, to: AddressLike, options?: SendOptions): Promise<void> {
-    const view = gatheredMessage(data);
-    const signal = checkSignal(options);
-    this.assertOpen("send", "sendto");
-    const work = this.#destinations.sending(this, this.descriptor, view, to);
-    const result = this.#destinations.attempt(work);
-    if (result >= 0) return await spendOrTurn();
-    if (result !== wouldBlock() || options?.dontWait) throw work.fail(result);
-    await this.#destinations.wait(work, this.descriptor, signal, this.closing);
+  sendTo(data: Pieces, to: AddressLike, options?: SendOptions): Promise<void> {
+    try {
+      const view = gatheredMessage(data);
+      const signal = checkSignal(options);
+      this.assertOpen("send", "sendto");
+      const destination = this.#destinations.find(to);
+      const result = this.#mayTry(destination) ? sendToNow(this.fd, view, destination) : NOT_TRIED;
+      if (result >= 0) return DONE;
+      const sending = this.#sendingTo(view, destination);
+      return this.#goOn(result, sending, destination, signal, options?.dontWait);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
-   * {@linkcode sendTo}, blocking the thread. May overtake messages to the same address that wait.
+   * {@linkcode sendTo}, blocking the thread. Messages to the same address that wait are sent first.
    *
    * @throws {UnixSocketError} as `sendTo` does, and ETIMEDOUT
    */
@@ -221,8 +242,13 @@ export class UnixDatagram extends MessageSocket {
     const view = gatheredMessage(data);
     const deadline = checkDeadline(options);
     this.assertOpen("send", "sendto");
-    const work = this.#destinations.sending(this, this.descriptor, view, to);
-    sendBlocking(work, deadline);
+    const destination = this.#destinations.find(to);
+    const result = this.descriptor.retries(destination)
+      ? NOT_TRIED
+      : sendToNow(this.fd, view, destination);
+    if (result >= 0) return;
+    const sending = this.#sendingTo(view, destination);
+    this.descriptor.retrying(destination.key).goOnSync(result, sending, deadline);
   }
 
   /**
@@ -231,16 +257,23 @@ export class UnixDatagram extends MessageSocket {
    *
    * @throws {UnixSocketError} as the base class and `sendTo` do
    */
-  override async sendMessage(data: Pieces, options?: SendMessageToOptions): Promise<number> {
-    if (options?.to === undefined) return await super.sendMessage(data, options);
-    const view = gatheredMessage(data);
-    const signal = checkSignal(options);
-    const work = this.#sendingMessageTo(view, options.to, new Outgoing(options));
-    const result = this.#destinations.attempt(work);
-    if (result >= 0) await spendOrTurn();
-    else if (result !== wouldBlock() || options.dontWait) throw work.fail(result);
-    else await this.#destinations.wait(work, this.descriptor, signal, this.closing);
-    return view.byteLength;
+  override sendMessage(data: Pieces, options?: SendMessageToOptions): Promise<number> {
+    if (options?.to === undefined) return super.sendMessage(data, options);
+    try {
+      const view = gatheredMessage(data);
+      const signal = checkSignal(options);
+      const outgoing = new Outgoing(options);
+      this.assertOpen("send", "sendmsg");
+      const destination = this.#destinations.find(options.to);
+      const result = this.#mayTry(destination)
+        ? sendMessageToNow(this.fd, view, destination, outgoing)
+        : NOT_TRIED;
+      if (result >= 0) return Promise.resolve(result);
+      const sending = this.#sendingMessageTo(view, destination, outgoing);
+      return this.#goOn(result, sending, destination, signal, options.dontWait);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
@@ -252,9 +285,11 @@ export class UnixDatagram extends MessageSocket {
     if (options?.to === undefined) return super.sendMessageSync(data, options);
     const view = gatheredMessage(data);
     const deadline = checkDeadline(options);
-    const work = this.#sendingMessageTo(view, options.to, new Outgoing(options));
-    sendBlocking(work, deadline);
-    return view.byteLength;
+    const outgoing = new Outgoing(options);
+    this.assertOpen("send", "sendmsg");
+    const destination = this.#destinations.find(options.to);
+    const sending = this.#sendingMessageTo(view, destination, outgoing);
+    return this.descriptor.retrying(destination.key).runSync(sending, deadline);
   }
 
   /**
@@ -263,8 +298,9 @@ export class UnixDatagram extends MessageSocket {
    * @throws {UnixSocketError} ECONNRESET: the peer connected elsewhere. ESHUTDOWN: this socket has
    * ended its reading and nothing is left. EBADF: closed, also while this waited.
    */
-  async receive(options?: ReceiveOptions): Promise<Message> {
-    return this.#message(await this.receivePlain(options, false));
+  receive(options?: ReceiveOptions): Promise<Message> {
+    // Never null: the end of a datagram socket is the error ESHUTDOWN.
+    return this.receivePlain(options, false) as Promise<Message>;
   }
 
   /**
@@ -273,7 +309,7 @@ export class UnixDatagram extends MessageSocket {
    * @throws {UnixSocketError} as `receive` does, and ETIMEDOUT
    */
   receiveSync(options?: ReceiveSyncOptions): Message {
-    return this.#message(this.receivePlainSync(options, false));
+    return this.receivePlainSync(options, false)!;
   }
 
   /**
@@ -285,8 +321,8 @@ export class UnixDatagram extends MessageSocket {
    *
    * @throws {UnixSocketError} as `receive` does
    */
-  async receiveMessage(options?: ReceiveMessageOptions): Promise<ReceivedMessage> {
-    return this.#message(await this.receiveAncillary(options));
+  receiveMessage(options?: ReceiveMessageOptions): Promise<ReceivedMessage> {
+    return this.receiveAncillary(options) as Promise<ReceivedMessage>;
   }
 
   /**
@@ -295,17 +331,17 @@ export class UnixDatagram extends MessageSocket {
    * @throws {UnixSocketError} as `receive` does, and ETIMEDOUT
    */
   receiveMessageSync(options?: ReceiveMessageSyncOptions): ReceivedMessage {
-    return this.#message(this.receiveAncillarySync(options));
+    return this.receiveAncillarySync(options)!;
   }
 
   /** {@linkcode receive} without taking the message away (MSG_PEEK). */
-  async peek(options?: ReceiveOptions): Promise<Message> {
-    return this.#message(await this.receivePlain(options, true));
+  peek(options?: ReceiveOptions): Promise<Message> {
+    return this.receivePlain(options, true) as Promise<Message>;
   }
 
   /** {@linkcode peek}, blocking the thread. */
   peekSync(options?: ReceiveSyncOptions): Message {
-    return this.#message(this.receivePlainSync(options, true));
+    return this.receivePlainSync(options, true)!;
   }
 
   /**
@@ -314,12 +350,15 @@ export class UnixDatagram extends MessageSocket {
    * @throws {UnixSocketError} as `receive` does
    */
   receiveInto(buffer: Bytes, options?: AsyncOptions): Promise<ReceivedInto> {
-    // Not async, which would allocate a frame and one more promise.
     try {
       const view = asBytes(buffer, "a buffer to receive into");
       const signal = checkSignal(options);
       this.assertOpen("receive", "recvfrom");
-      return this.descriptor.reading.run(receivingInto(this, this.descriptor, view), signal);
+      const room = roomIn(view);
+      const queue = this.descriptor.reading;
+      const length = queue.mayTry() ? receiveIntoNow(this.fd, view, room) : NOT_TRIED;
+      if (length >= 0) return Promise.resolve(receivedInto(length, room));
+      return queue.goOn(length, receivingInto(this, this.descriptor, view), signal);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -334,7 +373,11 @@ export class UnixDatagram extends MessageSocket {
     const view = asBytes(buffer, "a buffer to receive into");
     const deadline = checkDeadline(options);
     this.assertOpen("receive", "recvfrom");
-    return this.descriptor.reading.runSync(receivingInto(this, this.descriptor, view), deadline);
+    const room = roomIn(view);
+    const queue = this.descriptor.reading;
+    const length = queue.idle ? receiveIntoNow(this.fd, view, room) : NOT_TRIED;
+    if (length >= 0) return receivedInto(length, room);
+    return queue.goOnSync(length, receivingInto(this, this.descriptor, view), deadline);
   }
 
   /** The messages as a web stream. Cancelling it closes the socket. Always the same object. */
@@ -348,12 +391,8 @@ export class UnixDatagram extends MessageSocket {
   }
 
   /** The messages, until the socket closes. Leaving the loop leaves it open. */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Message, void, void> {
-    for (;;) {
-      const message = await this.#messageOrEnd();
-      if (message === null) return;
-      yield message;
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<Message, void, void> {
+    return iterateUntilClosed(this, () => this.#messageOrEnd());
   }
 
   /** @ignore */
@@ -362,55 +401,45 @@ export class UnixDatagram extends MessageSocket {
   }
 
   /** @ignore */
-  protected override async runSend(
-    work: Operation<void>,
+  protected override batchQueue(batch: SendBatch): OperationQueue {
+    return batch.addressed ? this.descriptor.retrying(BATCHES) : super.batchQueue(batch);
+  }
+
+  /** Whether a first attempt to send to a destination may be made now, without blocking. */
+  #mayTry(destination: Destination): boolean {
+    return !this.descriptor.retries(destination) && takeBudget();
+  }
+
+  #sendingTo(view: Uint8Array, to: Destination): Operation<void> {
+    const length = view.byteLength;
+    return new SendingTo(this, to, () => sendToNow(this.fd, unresized(view, length), to), ignore);
+  }
+
+  #sendingMessageTo(view: Uint8Array, to: Destination, outgoing: Outgoing): Operation {
+    const length = view.byteLength;
+    const attempt = () => sendMessageToNow(this.fd, unresized(view, length), to, outgoing);
+    return new SendingTo(this, to, attempt, () => length, outgoing);
+  }
+
+  #goOn<T>(
+    result: number,
+    sending: Operation<T>,
+    { key }: Destination,
     signal: AbortSignal | undefined,
-    addressed: boolean,
-  ): Promise<void> {
-    if (!addressed) return await super.runSend(work, signal, addressed);
-    const inLine = { ...work, key: BATCHES };
-    await this.#destinations.wait(inLine, this.descriptor, signal, this.closing);
+    dontWait: boolean | undefined,
+  ): Promise<T> {
+    const queue = this.descriptor.retrying(key);
+    return dontWait
+      ? queue.goOnWithoutWaiting(result, sending)
+      : queue.goOn(result, sending, signal);
   }
 
-  /** @ignore */
-  protected override sendWaits(addressed: boolean): boolean {
-    return addressed ? this.#destinations.waits(BATCHES) : super.sendWaits(addressed);
-  }
-
-  /** @ignore */
-  protected override runSendSync(
-    work: Operation<void>,
-    deadline: number,
-    addressed: boolean,
-  ): void {
-    if (addressed) sendBlocking(work, deadline);
-    else super.runSendSync(work, deadline, addressed);
-  }
-
-  #sendingMessageTo(view: Uint8Array, to: AddressLike, outgoing: Outgoing): AddressedOperation {
-    this.assertOpen("send", "sendmsg");
-    const expected = view.byteLength;
-    const work = this.#destinations.sendingBy("sendmsg", this, to, (sockaddr) => {
-      if (view.byteLength !== expected) throw resized();
-      return sendWhole(this.fd, view, outgoing, sockaddr);
-    });
-    return {
-      ...work,
-      beginWait: () => outgoing.duplicate(),
-      endWait: () => outgoing.closeDuplicates(),
-    };
-  }
-
-  #message<T extends Message>(message: T | null): T {
-    if (message === null) throw ended("recvmsg");
-    return message;
-  }
-
+  /** The next message; null once this socket is closed or has ended its reading. */
   async #messageOrEnd(): Promise<Message | null> {
     try {
-      return await this.receivePlain(undefined, false);
+      return await this.receive();
     } catch (error) {
-      if (this.closed) return null;
+      if (this.closed || (error as { code?: string }).code === "ESHUTDOWN") return null;
       throw error;
     }
   }

@@ -3,9 +3,9 @@
  * @module
  */
 
-import { checked, linuxConstants, sockets } from "../ffi/mod.ts";
+import { linuxConstants } from "../ffi/mod.ts";
 import type { Address, AddressLike } from "./address.ts";
-import { messagesOver, writableOver } from "./io/web_streams.ts";
+import { iterateUntilClosed, messagesOver, writableOver } from "./io/web_streams.ts";
 import { connectAsync, connectBlocking, type Connected } from "./socket/connect.ts";
 import { Descriptor } from "./io/descriptor.ts";
 import type { Fd } from "./fd/fd.ts";
@@ -26,9 +26,9 @@ import {
 } from "./message/message_socket.ts";
 import type { Message } from "./message/message.ts";
 import type { ReceivedMessage } from "./message/received_message.ts";
-import { adoptSocket } from "./socket/socket.ts";
+import { adoptSocket, pairOf } from "./socket/socket.ts";
 import type { ConnectOptions, ConnectSyncOptions } from "./stream.ts";
-import type { Bytes } from "./io/byte_transfer.ts";
+import type { Bytes } from "./io/pieces.ts";
 import { checkDeadline, checkSignal } from "./util/validate.ts";
 
 const SEQPACKETS = "sockets of the type SOCK_SEQPACKET";
@@ -108,14 +108,10 @@ export class UnixSeqpacket extends MessageSocket {
    * @throws {UnixSocketError} EMFILE, ENFILE; nothing is left open then. ENOTSUP: macOS
    */
   static pair(): [UnixSeqpacket, UnixSeqpacket] {
-    const ends: [number, number] = [-1, -1];
-    checked(sockets.socketpair(socketType("socketpair"), ends), {
-      action: "Cannot create a pair of sockets",
-      syscall: "socketpair",
-    });
-    const make = (fd: number) =>
-      construct({ descriptor: new Descriptor(fd), localAddr: null, remoteAddr: null });
-    return [make(ends[0]), make(ends[1])];
+    return pairOf(
+      socketType("socketpair"),
+      (fd) => construct({ descriptor: new Descriptor(fd), localAddr: null, remoteAddr: null }),
+    );
   }
 
   /**
@@ -240,18 +236,8 @@ export class UnixSeqpacket extends MessageSocket {
    *
    * @throws {UnixSocketError} as `receive` does
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Message, void, void> {
-    for (;;) {
-      let message;
-      try {
-        message = await this.receive();
-      } catch (error) {
-        if (this.closed) return;
-        throw error;
-      }
-      if (message === null) return;
-      yield message;
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<Message, void, void> {
+    return iterateUntilClosed(this, () => this.receive());
   }
 
   #shutdownIfOpen(how: "read" | "write"): void {

@@ -6,21 +6,24 @@
 import { checked, errnoNumber, native, sockets } from "../ffi/mod.ts";
 import type { Address, AddressLike } from "./address.ts";
 import { type AncillaryOptions, Outgoing } from "./message/ancillary.ts";
-import { ChunkReader, readableOver, writableOver } from "./io/web_streams.ts";
-import type { ByteCalls } from "./io/byte_operations.ts";
+import { streamCalls } from "./io/byte_calls.ts";
+import { ByteTransfer } from "./io/byte_transfer.ts";
+import { ChunkReader, iterateUntilClosed, readableOver, writableOver } from "./io/web_streams.ts";
 import { connectAsync, connectBlocking, type Connected } from "./socket/connect.ts";
 import { Descriptor } from "./io/descriptor.ts";
 import type { Fd } from "./fd/fd.ts";
-import { gathered, type Pieces } from "./io/pieces.ts";
+import { NOT_TRIED, type Operation } from "./io/operation_queue.ts";
+import { type Bytes, gathered, type Pieces } from "./io/pieces.ts";
 import type { ReceiveMessageOptions, ReceiveMessageSyncOptions } from "./message/message_socket.ts";
-import {
-  type ReceiveMessageRoom,
-  streamReceiving,
-  streamSending,
-} from "./message/message_operations.ts";
+import { receiving } from "./message/message_operations.ts";
 import type { ReceivedMessage } from "./message/received_message.ts";
-import { adoptSocket, Socket } from "./socket/socket.ts";
-import { type Bytes, Transfers } from "./io/byte_transfer.ts";
+import {
+  checkStreamRoom,
+  receiveOnStreamNow,
+  sendFirstNow,
+  SendingOnStream,
+} from "./message/stream_message.ts";
+import { adoptSocket, pairOf, Socket } from "./socket/socket.ts";
 import {
   type AsyncOptions,
   checkDeadline,
@@ -50,30 +53,6 @@ export interface StreamMessageOptions extends AsyncOptions, AncillaryOptions {}
 /** Options of {@linkcode UnixStream.sendMessageSync}. */
 export interface StreamMessageSyncOptions extends SyncOptions, AncillaryOptions {}
 
-const calls: ByteCalls = {
-  readName: "recv",
-  writeName: "send",
-  read: (fd, view, length) => sockets.recv(fd, view, length, 0),
-  write: (fd, view, length) => sockets.send(fd, view, length, 0),
-  peek: (fd, view, length) => sockets.recv(fd, view, length, native().abi.constants.MSG_PEEK),
-};
-
-/**
- * The same where others may have the open file too, and set it back to blocking. Not for all: Node.js
- * has a shorter way for calls without flags.
- */
-const carefulCalls: ByteCalls = {
-  ...calls,
-  read: (fd, view, length) => sockets.recv(fd, view, length, dontWait()),
-  write: (fd, view, length) => sockets.send(fd, view, length, dontWait()),
-  peek: (fd, view, length) =>
-    sockets.recv(fd, view, length, native().abi.constants.MSG_PEEK | dontWait()),
-};
-
-function dontWait(): number {
-  return native().abi.constants.MSG_DONTWAIT;
-}
-
 let construct: (connected: Connected) => UnixStream;
 
 /**
@@ -96,7 +75,7 @@ let construct: (connected: Connected) => UnixStream;
  */
 export class UnixStream extends Socket {
   #remoteAddr: Address | null;
-  readonly #transfers: Transfers;
+  readonly #transfer: ByteTransfer;
   #readable: ReadableStream<Uint8Array<ArrayBuffer>> | null = null;
   #writable: WritableStream<Uint8Array> | null = null;
   #webStreamsFinished = 0;
@@ -113,7 +92,7 @@ export class UnixStream extends Socket {
   ) {
     super(descriptor, localAddr);
     this.#remoteAddr = remoteAddr;
-    this.#transfers = new Transfers(this, descriptor, descriptor.shared ? carefulCalls : calls);
+    this.#transfer = new ByteTransfer(this, descriptor, streamCalls(descriptor.shared));
   }
 
   /**
@@ -151,13 +130,8 @@ export class UnixStream extends Socket {
    * @throws {UnixSocketError} EMFILE, ENFILE; nothing is left open then
    */
   static pair(): [UnixStream, UnixStream] {
-    const ends: [number, number] = [-1, -1];
-    checked(sockets.socketpair(native().abi.constants.SOCK_STREAM, ends), {
-      action: "Cannot create a pair of sockets",
-      syscall: "socketpair",
-    });
-    const make = (fd: number) => new UnixStream(new Descriptor(fd), null, null);
-    return [make(ends[0]), make(ends[1])];
+    const type = native().abi.constants.SOCK_STREAM;
+    return pairOf(type, (fd) => new UnixStream(new Descriptor(fd), null, null));
   }
 
   /**
@@ -190,12 +164,12 @@ export class UnixStream extends Socket {
 
   /** How many bytes were read so far, peeks not counted. */
   get bytesRead(): number {
-    return this.#transfers.bytesRead;
+    return this.#transfer.bytesRead;
   }
 
   /** How many bytes the kernel took so far; tells how far a write came that was aborted. */
   get bytesWritten(): number {
-    return this.#transfers.bytesWritten;
+    return this.#transfer.bytesWritten;
   }
 
   /**
@@ -212,7 +186,7 @@ export class UnixStream extends Socket {
     buffer: Bytes,
     options?: AsyncOptions,
   ): Promise<number | null> {
-    return this.#transfers.read(buffer, options);
+    return this.#transfer.read(buffer, options);
   }
 
   /**
@@ -221,7 +195,7 @@ export class UnixStream extends Socket {
    * @throws {UnixSocketError} as `read` does, and ETIMEDOUT
    */
   readSync(buffer: Bytes, options?: SyncOptions): number | null {
-    return this.#transfers.readSync(buffer, options);
+    return this.#transfer.readSync(buffer, options);
   }
 
   /**
@@ -233,7 +207,7 @@ export class UnixStream extends Socket {
     buffer: Bytes,
     options?: AsyncOptions,
   ): Promise<number | null> {
-    return this.#transfers.read(buffer, options, true);
+    return this.#transfer.read(buffer, options, true);
   }
 
   /**
@@ -242,7 +216,7 @@ export class UnixStream extends Socket {
    * @throws {UnixSocketError} as `read` does, and ETIMEDOUT
    */
   peekSync(buffer: Bytes, options?: SyncOptions): number | null {
-    return this.#transfers.readSync(buffer, options, true);
+    return this.#transfer.readSync(buffer, options, true);
   }
 
   /**
@@ -256,7 +230,7 @@ export class UnixStream extends Socket {
    * is not told when the peer ends only its reading: it goes on waiting until the peer closes.
    */
   write(data: Bytes, options?: AsyncOptions): Promise<number> {
-    return this.#transfers.write(data, options);
+    return this.#transfer.write(data, options);
   }
 
   /**
@@ -265,7 +239,7 @@ export class UnixStream extends Socket {
    * @throws {UnixSocketError} as `write` does, and ETIMEDOUT
    */
   writeSync(data: Bytes, options?: SyncOptions): number {
-    return this.#transfers.writeSync(data, options);
+    return this.#transfer.writeSync(data, options);
   }
 
   /**
@@ -290,7 +264,7 @@ export class UnixStream extends Socket {
    * ```
    */
   writeAll(data: Pieces, options?: AsyncOptions): Promise<void> {
-    return this.#transfers.writeAll(data, options);
+    return this.#transfer.writeAll(data, options);
   }
 
   /**
@@ -299,7 +273,7 @@ export class UnixStream extends Socket {
    * @throws {UnixSocketError} as `write` does, and ETIMEDOUT; `bytesTransferred` says how far it came
    */
   writeAllSync(data: Pieces, options?: SyncOptions): void {
-    return this.#transfers.writeAllSync(data, options);
+    return this.#transfer.writeAllSync(data, options);
   }
 
   /**
@@ -327,12 +301,19 @@ export class UnixStream extends Socket {
    * await stream.sendMessage(new TextEncoder().encode("hostname\n"), { fds: [file] });
    * ```
    */
-  async sendMessage(data: Pieces, options?: StreamMessageOptions): Promise<number> {
-    const view = gathered(data, "a message");
-    const { byteLength } = view;
-    const signal = checkSignal(options);
-    await this.descriptor.writing.run(this.#sendingMessage(view, options), signal);
-    return byteLength;
+  sendMessage(data: Pieces, options?: StreamMessageOptions): Promise<number> {
+    try {
+      const view = gathered(data, "a message");
+      const signal = checkSignal(options);
+      const outgoing = this.#outgoing(view, options);
+      const queue = this.descriptor.writing;
+      const count = queue.mayTry() ? sendFirstNow(this.#transfer, view, outgoing) : NOT_TRIED;
+      if (count === view.byteLength) return Promise.resolve(count);
+      const rest = new SendingOnStream(this.#transfer, view, outgoing, Math.max(count, 0));
+      return queue.goOn(count < 0 ? count : rest.attempt(), rest, signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
@@ -342,10 +323,13 @@ export class UnixStream extends Socket {
    */
   sendMessageSync(data: Pieces, options?: StreamMessageSyncOptions): number {
     const view = gathered(data, "a message");
-    const { byteLength } = view;
     const deadline = checkDeadline(options);
-    this.descriptor.writing.runSync(this.#sendingMessage(view, options), deadline);
-    return byteLength;
+    const outgoing = this.#outgoing(view, options);
+    const queue = this.descriptor.writing;
+    const count = queue.idle ? sendFirstNow(this.#transfer, view, outgoing) : NOT_TRIED;
+    if (count === view.byteLength) return count;
+    const rest = new SendingOnStream(this.#transfer, view, outgoing, Math.max(count, 0));
+    return queue.goOnSync(count < 0 ? count : rest.attempt(), rest, deadline);
   }
 
   /**
@@ -361,9 +345,18 @@ export class UnixStream extends Socket {
    * @returns null at the end
    * @throws {UnixSocketError} as `read` does
    */
-  async receiveMessage(options?: ReceiveMessageOptions): Promise<ReceivedMessage | null> {
-    const signal = checkSignal(options);
-    return await this.descriptor.reading.run(this.#receivingMessage(options), signal);
+  receiveMessage(options?: ReceiveMessageOptions): Promise<ReceivedMessage | null> {
+    try {
+      const signal = checkSignal(options);
+      const { size, maxFds } = checkStreamRoom(options);
+      this.assertOpen("receive", "recvmsg");
+      const queue = this.descriptor.reading;
+      const message = queue.mayTry() ? receiveOnStreamNow(this.#transfer, size, maxFds) : NOT_TRIED;
+      if (typeof message !== "number") return Promise.resolve(message);
+      return queue.goOn(message, this.#receivingMessage(size, maxFds), signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
@@ -373,7 +366,12 @@ export class UnixStream extends Socket {
    */
   receiveMessageSync(options?: ReceiveMessageSyncOptions): ReceivedMessage | null {
     const deadline = checkDeadline(options);
-    return this.descriptor.reading.runSync(this.#receivingMessage(options), deadline);
+    const { size, maxFds } = checkStreamRoom(options);
+    this.assertOpen("receive", "recvmsg");
+    const queue = this.descriptor.reading;
+    const message = queue.idle ? receiveOnStreamNow(this.#transfer, size, maxFds) : NOT_TRIED;
+    if (typeof message !== "number") return message;
+    return queue.goOnSync(message, this.#receivingMessage(size, maxFds), deadline);
   }
 
   /**
@@ -389,7 +387,8 @@ export class UnixStream extends Socket {
   sendOutOfBand(byte: number): void {
     const data = Uint8Array.of(checkInteger(byte, "an urgent byte", 0, 255));
     this.assertOpen("send out of band", "send");
-    const sent = sockets.send(this.fd, data, 1, native().abi.constants.MSG_OOB | dontWait());
+    const { MSG_OOB, MSG_DONTWAIT } = native().abi.constants;
+    const sent = sockets.send(this.fd, data, 1, MSG_OOB | MSG_DONTWAIT);
     checked(sent, { action: "Cannot send out of band", syscall: "send" });
   }
 
@@ -401,7 +400,8 @@ export class UnixStream extends Socket {
   takeOutOfBand(): number | null {
     this.assertOpen("receive out of band", "recv");
     const byte = new Uint8Array(1);
-    const received = sockets.recv(this.fd, byte, 1, native().abi.constants.MSG_OOB | dontWait());
+    const { MSG_OOB, MSG_DONTWAIT } = native().abi.constants;
+    const received = sockets.recv(this.fd, byte, 1, MSG_OOB | MSG_DONTWAIT);
     // Linux answers EINVAL, or EAGAIN, where none is there.
     if (received === -errnoNumber("EINVAL") || received === -errnoNumber("EAGAIN")) return null;
     checked(received, { action: "Cannot receive out of band", syscall: "recv" });
@@ -449,32 +449,23 @@ export class UnixStream extends Socket {
    *
    * @throws {UnixSocketError} as `read` does
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
+  [Symbol.asyncIterator](): AsyncGenerator<Uint8Array<ArrayBuffer>, void, void> {
     const chunks = new ChunkReader((view) => this.read(view));
-    while (true) {
-      let chunk;
-      try {
-        chunk = await chunks.next();
-      } catch (error) {
-        if (this.closed) return;
-        throw error;
-      }
-      if (chunk === null) return;
-      yield chunk;
-    }
+    return iterateUntilClosed(this, () => chunks.next());
   }
 
-  #sendingMessage(view: Uint8Array, options: AncillaryOptions | undefined) {
+  /** The ancillary data of a message, which needs a byte to carry it. */
+  #outgoing(view: Uint8Array, options: AncillaryOptions | undefined): Outgoing {
     const outgoing = new Outgoing(options);
     if (view.byteLength === 0 && outgoing.control !== null) {
       throw new RangeError("Cannot send descriptors or credentials on a stream without a byte");
     }
-    return streamSending(this.#transfers, view, outgoing);
+    this.assertOpen("send", "sendmsg");
+    return outgoing;
   }
 
-  #receivingMessage(options: ReceiveMessageRoom | undefined) {
-    this.assertOpen("receive", "recvmsg");
-    return streamReceiving(this.#transfers, options);
+  #receivingMessage(size: number, maxFds: number): Operation<ReceivedMessage | null> {
+    return receiving(this, () => receiveOnStreamNow(this.#transfer, size, maxFds));
   }
 
   #shutdownIfOpen(how: "read" | "write"): void {

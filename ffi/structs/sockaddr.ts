@@ -56,6 +56,18 @@ export function packUnnamed(layout: SockaddrUnLayout): Uint8Array {
   return begin(layout, layout.fields.sun_path[0]);
 }
 
+/** The sockaddr of an address of any kind. */
+export function packSockaddr(layout: SockaddrUnLayout, address: RawAddress): Uint8Array {
+  switch (address.kind) {
+    case "pathname":
+      return packPathname(layout, address.bytes);
+    case "abstract":
+      return packAbstract(layout, address.bytes);
+    case "unnamed":
+      return packUnnamed(layout);
+  }
+}
+
 /**
  * Reads what the kernel wrote. `length` is what it reported, which exceeds the buffer where it had
  * to truncate, and is 0 for the sender of a datagram that is not bound.

@@ -8,11 +8,18 @@ import { readableOver, writableOver } from "../io/web_streams.ts";
 import { closeWithOwner, Descriptor } from "../io/descriptor.ts";
 import { openFile, type OpenMode } from "./open.ts";
 import { type FdKind, type FdStatus, readStatus, sealBits, type Seals } from "./status.ts";
-import type { Pieces } from "../io/pieces.ts";
-import { type Operation, wouldBlock } from "../io/operation_queue.ts";
-import { spendOrTurn } from "../io/reactor.ts";
-import { callsFor } from "./shared_open_file.ts";
-import { assertOpen, type Bytes, Transfers } from "../io/byte_transfer.ts";
+import type { Bytes, Pieces } from "../io/pieces.ts";
+import {
+  DONE,
+  ignore,
+  NOT_TRIED,
+  type Operation,
+  SingleCall,
+  wouldBlock,
+} from "../io/operation_queue.ts";
+import { turnIfSpent } from "../io/reactor.ts";
+import { fileCalls, isReady } from "../io/byte_calls.ts";
+import { assertOpen, ByteTransfer } from "../io/byte_transfer.ts";
 import {
   asBytes,
   type AsyncOptions,
@@ -50,7 +57,7 @@ const MAX_POSITION = Number.MAX_SAFE_INTEGER;
  */
 export class Fd implements Disposable {
   readonly #descriptor: Descriptor;
-  #transfers: Transfers | null = null;
+  #transfer: ByteTransfer | null = null;
   /** Whether its open file may still be in blocking mode. */
   #perhapsBlocking = false;
 
@@ -264,9 +271,17 @@ export class Fd implements Disposable {
    *
    * @throws {UnixSocketError} EBADF: closed, also while this waited
    */
-  async waitReadable(options?: AsyncOptions): Promise<void> {
-    const signal = checkSignal(options);
-    await this.#descriptor.reading.run(this.#waitingReadable(), signal);
+  waitReadable(options?: AsyncOptions): Promise<void> {
+    try {
+      const signal = checkSignal(options);
+      assertOpen(this.#descriptor, "Cannot wait", "poll");
+      const queue = this.#descriptor.reading;
+      const result = queue.mayTry() ? readableNow(this.fd) : NOT_TRIED;
+      if (result >= 0) return DONE;
+      return queue.goOn(result, this.#waiting(), signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
@@ -276,7 +291,8 @@ export class Fd implements Disposable {
    */
   waitReadableSync(options?: SyncOptions): void {
     const deadline = checkDeadline(options);
-    this.#descriptor.reading.runSync(this.#waitingReadable(), deadline);
+    assertOpen(this.#descriptor, "Cannot wait", "poll");
+    this.#descriptor.reading.runSync(this.#waiting(), deadline);
   }
 
   /**
@@ -298,7 +314,7 @@ export class Fd implements Disposable {
   /** {@linkcode preadSync}, whose work is done before this returns: no file is ever waited for. */
   async pread(buffer: Bytes, at: number): Promise<number | null> {
     const count = this.preadSync(buffer, at);
-    await spendOrTurn();
+    await turnIfSpent();
     return count;
   }
 
@@ -320,7 +336,7 @@ export class Fd implements Disposable {
   /** {@linkcode pwriteSync}, whose work is done before this returns. */
   async pwrite(data: Bytes, at: number): Promise<number> {
     const count = this.pwriteSync(data, at);
-    await spendOrTurn();
+    await turnIfSpent();
     return count;
   }
 
@@ -365,7 +381,7 @@ export class Fd implements Disposable {
   /** {@linkcode syncSync}; it blocks the thread too, and is for code that expects a promise. */
   async sync(options?: { dataOnly?: boolean | undefined }): Promise<void> {
     this.syncSync(options);
-    await spendOrTurn();
+    await turnIfSpent();
   }
 
   /**
@@ -446,20 +462,12 @@ export class Fd implements Disposable {
     this.close();
   }
 
-  #waitingReadable(): Operation<void> {
-    assertOpen(this.#descriptor, "Cannot wait", "poll");
-    const descriptor = this.#descriptor;
-    return {
-      owner: this,
-      attempt: () => sockets.pollOne(descriptor.fd, "readable", 0) === 1 ? 0 : wouldBlock(),
-      outcome: () => {},
-      fail: (negated, detail) =>
-        failure(negated, { action: "Cannot wait", syscall: "poll", detail }),
-    };
+  #waiting(): Operation<void> {
+    return new SingleCall(this, "Cannot wait", "poll", () => readableNow(this.fd), ignore);
   }
 
-  /** The transfers, after making the open file non-blocking if it may not be. */
-  #ready(): Transfers {
+  /** The reads and writes, after making the open file non-blocking if it may not be. */
+  #ready(): ByteTransfer {
     if (this.#perhapsBlocking && !this.closed) {
       this.#perhapsBlocking = false;
       // A path that was only named (O_PATH) has no flags to set: reading tells.
@@ -468,9 +476,9 @@ export class Fd implements Disposable {
         checked(result, { action: "Cannot use this descriptor", syscall: "fcntl" });
       }
     }
-    if (this.#transfers !== null) return this.#transfers;
-    const calls = callsFor(this.fd, this.#descriptor.shared);
-    return this.#transfers = new Transfers(this, this.#descriptor, calls);
+    if (this.#transfer !== null) return this.#transfer;
+    const calls = fileCalls(this.fd, this.#descriptor.shared);
+    return this.#transfer = new ByteTransfer(this, this.#descriptor, calls);
   }
 
   /** One call on the open descriptor that never waits. */
@@ -478,4 +486,9 @@ export class Fd implements Disposable {
     assertOpen(this.#descriptor, `Cannot ${action}`, syscall);
     return checked(call(this.fd), { action: `Cannot ${action}`, syscall });
   }
+}
+
+/** 0 if a descriptor is readable, else the negated errno of a call that would block. */
+function readableNow(fd: number): number {
+  return isReady(fd, "readable") ? 0 : wouldBlock();
 }

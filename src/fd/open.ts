@@ -3,14 +3,14 @@
  * @module
  */
 
-import { checked, file, native, refusal } from "../../ffi/mod.ts";
+import { errnoNumber, failure, file, native } from "../../ffi/mod.ts";
 import { formatAddress, pathBytes, pathnameAddress, quote } from "../address.ts";
 import { checkInteger, checkOptions, checkWord, ifAbsent, isUint8Array } from "../util/validate.ts";
 
 /** How to open a file. */
 export type OpenMode = "read" | "write" | "read-write" | "append";
 
-/** What {@linkcode openFile} takes beside a path and a mode. */
+/** Further options of {@linkcode openFile}. */
 export interface OpenOptions {
   permissions?: number | undefined;
 }
@@ -32,16 +32,19 @@ export function openFile(
     0,
     0o7777,
   );
-  const address = pathnameAddress(
-    typeof path === "string" ? pathBytes({ kind: "pathname", path }) : path,
-  );
+  const address = typeof path === "string"
+    ? { kind: "pathname" as const, path }
+    : pathnameAddress(path);
   const bytes = pathBytes(address);
-  const shown = formatAddress(address);
-  const context = { action: `Cannot open ${quote(address)}`, syscall: "open", address: shown };
-  if (bytes.length === 0 || bytes.includes(0)) {
-    throw refusal("EINVAL", { ...context, detail: "the path is empty or has a NUL" });
-  }
-  return checked(file.open(bytes, flags, permissions), context);
+  const hasNul = bytes.length === 0 || bytes.includes(0);
+  const result = hasNul ? -errnoNumber("EINVAL") : file.open(bytes, flags, permissions);
+  if (result >= 0) return result;
+  throw failure(result, {
+    action: `Cannot open ${quote(address)}`,
+    syscall: "open",
+    address: formatAddress(address),
+    detail: hasNul ? "the path is empty or has a NUL" : undefined,
+  });
 }
 
 /** The flags of open(2), to which O_NONBLOCK is added: no opening waits for a peer. */

@@ -4,7 +4,7 @@
  */
 
 import { ByteReader, type ByteSource } from "../util/byte_reader.ts";
-import type { Bytes } from "../io/byte_transfer.ts";
+import type { Bytes } from "../io/pieces.ts";
 import { Mutex } from "../util/mutex.ts";
 import {
   asBytes,

@@ -11,7 +11,7 @@ import {
   type LengthLimit,
 } from "./framing.ts";
 import { fromLatin1 } from "../util/latin1.ts";
-import type { Bytes } from "../io/byte_transfer.ts";
+import type { Bytes } from "../io/pieces.ts";
 import {
   type AsyncOptions,
   checkInteger,

@@ -6,7 +6,7 @@
 import { FramingError } from "./framing.ts";
 import type { Framing } from "./framing.ts";
 import { JsonChannel } from "./lines.ts";
-import { abortable } from "../util/mutex.ts";
+import { abortable } from "../util/abort.ts";
 import {
   classify,
   type Incoming,

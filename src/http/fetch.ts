@@ -91,7 +91,7 @@ const REPEATABLE = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"];
  */
 export function createFetch(address: AddressLike, options?: CreateFetchOptions): UnixFetch {
   const signal = checkSignal(options);
-  const parsed = parseAddress(address, "connect");
+  const { address: parsed } = parseAddress(address, "connect");
   if (parsed.kind === "unnamed") throw new TypeError("Cannot fetch from the unnamed address");
   const { maxConnections, maxIdle, idleTimeout, maxHeaderSize } = options ?? {};
   const pool = new ConnectionPool(parsed, {

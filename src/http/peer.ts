@@ -7,7 +7,7 @@ import { type AllowedPeers, gateOf } from "../socket/authorize.ts";
 import { type Credentials, peerCredentials, peerPidfd } from "../socket/credentials.ts";
 import { Fd } from "../fd/fd.ts";
 import type { UnixStream } from "../stream.ts";
-import { abortable } from "../util/mutex.ts";
+import { abortable } from "../util/abort.ts";
 import { checkInteger } from "../util/validate.ts";
 
 /** The server at the other end: the process that called listen(2), by the kernel's word. */

@@ -1,69 +1,61 @@
 /**
- * Pauses between tries, for the waits that no readiness can end.
+ * Growing delays between attempts, for waits that no event ends.
  * @module
  */
 
-import { clearTimeout, now, setTimeout, sockets } from "../../ffi/mod.ts";
+import { clearTimeout, setTimeout } from "../../ffi/mod.ts";
+import { onAbort } from "../util/abort.ts";
 
-/** The pauses, in milliseconds: doubled from the first to the last. */
-const MIN_PAUSE_MS = 1;
-const MAX_PAUSE_MS = 64;
+/** The first and the largest delay without others, in milliseconds. */
+const MIN_DELAY_MS = 1;
+const MAX_DELAY_MS = 64;
 
-/** Pauses that grow while they do not help. */
+/** Delays that double from the first to the largest. */
 export class Backoff {
   #next: number;
   readonly #first: number;
-  readonly #last: number;
+  readonly #max: number;
 
-  constructor(first = MIN_PAUSE_MS, last = MAX_PAUSE_MS) {
+  constructor(first = MIN_DELAY_MS, max = MAX_DELAY_MS) {
     this.#next = this.#first = first;
-    this.#last = last;
+    this.#max = max;
   }
 
-  /** The next pause in milliseconds. */
+  /** The next delay in milliseconds. */
   next(): number {
-    const pause = this.#next;
-    this.#next = Math.min(pause * 2, this.#last);
-    return pause;
+    const delay = this.#next;
+    this.#next = Math.min(delay * 2, this.#max);
+    return delay;
   }
 
-  /** After a success: begin with the first again. */
+  /** After a success: begins with the first delay again. */
   reset(): void {
     this.#next = this.#first;
   }
-
-  /**
-   * Blocks the thread for the next pause, or what is left until the deadline.
-   * False where nothing is left.
-   */
-  block(deadline: number): boolean {
-    const left = deadline - now();
-    if (left <= 0) return false;
-    sockets.sleepBlocking(Math.min(this.next(), Math.ceil(left)));
-    return true;
-  }
 }
 
-/**
- * Waits so many milliseconds, or rejects with the signal's reason.
- * `refd: false` does not keep the process alive.
- */
-export function sleep(
-  milliseconds: number,
-  signal: AbortSignal | undefined,
-  refd = true,
-): Promise<void> {
+/** Calls `action` after a delay. The timer keeps the process alive only if `refd`. */
+export function startTimer(action: () => void, milliseconds: number, refd: boolean): unknown {
+  const timer: unknown = setTimeout(action, milliseconds);
+  if (!refd) (timer as { unref?(): void }).unref?.();
+  return timer;
+}
+
+/** Waits for a number of milliseconds, or rejects with the signal's reason. */
+export function sleep(milliseconds: number, signal: AbortSignal, refd: boolean): Promise<void> {
   return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
-    const abort = () => {
-      clearTimeout(timer);
-      reject(signal!.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", abort);
-      resolve();
-    }, milliseconds);
-    if (!refd) (timer as unknown as { unref?(): void }).unref?.();
-    signal?.addEventListener("abort", abort, { once: true });
+    if (signal.aborted) return reject(signal.reason);
+    const stop = onAbort(signal, () => {
+      clearTimeout(timer as number);
+      reject(signal.reason);
+    });
+    const timer = startTimer(
+      () => {
+        stop();
+        resolve();
+      },
+      milliseconds,
+      refd,
+    );
   });
 }

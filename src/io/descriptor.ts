@@ -15,6 +15,7 @@ import { reactor, type Registrant } from "./reactor.ts";
 export class Descriptor implements QueueHost, Registrant {
   #reading: OperationQueue | null = null;
   #writing: OperationQueue | null = null;
+  #retrying: Map<string, OperationQueue> | null = null;
   #beforeClose: (() => void) | null = null;
   #fd: number;
   #token = 0;
@@ -31,13 +32,33 @@ export class Descriptor implements QueueHost, Registrant {
     this.shared = shared;
   }
 
-  /** Made when first asked for: many descriptors only pass through. */
+  /** The operations that wait for data. Made when first used: many descriptors only pass through. */
   get reading(): OperationQueue {
     return this.#reading ??= new OperationQueue(this, "readable");
   }
 
+  /** The operations that wait for room. */
   get writing(): OperationQueue {
     return this.#writing ??= new OperationQueue(this, "writable");
+  }
+
+  /**
+   * The operations that no event wakes, for instance a datagram to a receiver that is full. Each key has
+   * a queue of its own.
+   */
+  retrying(key: string): OperationQueue {
+    this.#retrying ??= new Map();
+    let queue = this.#retrying.get(key);
+    if (queue === undefined) {
+      for (const [other, { idle }] of this.#retrying) if (idle) this.#retrying.delete(other);
+      this.#retrying.set(key, queue = new OperationQueue(this, null));
+    }
+    return queue;
+  }
+
+  /** Whether an operation waits in the queue of {@linkcode retrying} that `owner.key` names. */
+  retries(owner: { readonly key: string }): boolean {
+    return this.#retrying !== null && this.#retrying.get(owner.key)?.idle === false;
   }
 
   /** The number, or −1 once closed or given away. */
@@ -80,9 +101,9 @@ export class Descriptor implements QueueHost, Registrant {
     this.#interest = wanted;
   }
 
-  waitChanged(by: 1 | -1, lane: OperationQueue): void {
+  waitChanged(by: 1 | -1, queue: OperationQueue): void {
     this.#waiting += by;
-    reactor().count(by, this.#refd ? by : 0, lane);
+    reactor().count(by, this.#refd ? by : 0, queue);
   }
 
   ready(readable: boolean, writable: boolean): void {
@@ -126,6 +147,11 @@ export class Descriptor implements QueueHost, Registrant {
     if (native().debugging !== null) noteGone(this);
     this.#reading?.evict(detail);
     this.#writing?.evict(detail);
+    if (this.#retrying !== null) {
+      for (const queue of this.#retrying.values()) {
+        queue.evict(detail);
+      }
+    }
     if (this.#beforeClose !== null) this.finish();
     if (this.#token !== 0) reactor().unregister(fd, this.#token);
     return fd;

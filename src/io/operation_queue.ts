@@ -1,91 +1,135 @@
 /**
  * The operations that wait for one direction of one descriptor, first in, first out.
+ *
+ * A caller makes the first attempt itself, without an operation, if {@linkcode OperationQueue.mayTry}
+ * allows it. Only if that attempt does not succeed does it make an operation, and hands it over with
+ * what the attempt came to.
  * @module
  */
 
-import { errnoNumber, now, sockets, UnixSocketError } from "../../ffi/mod.ts";
+import {
+  clearTimeout,
+  errnoNumber,
+  failure,
+  now,
+  sockets,
+  UnixSocketError,
+} from "../../ffi/mod.ts";
+import { onAbort } from "../util/abort.ts";
+import { Backoff, startTimer } from "./backoff.ts";
 import { blockingPoll } from "./busy_poll.ts";
-import { FreeList } from "./free_list.ts";
-import { isShortage, nextTurn, reactor, spend } from "./reactor.ts";
+import { isShortage, nextTurn, runNextTurn, takeBudget, turnIfSpent } from "./reactor.ts";
 
-/** What an attempt returns that did a part of its work and wants to go on in the next turn. */
+/** The result of an attempt that did a part of its work and wants to go on in the next turn. */
 export const YIELD = -Infinity;
 
-/** One operation, for instance a read; `T` is what its caller gets. */
-export interface Operation<T = number> {
-  /** Makes the system call. 0 or more ends the work; below zero is a negated errno, or YIELD. */
-  attempt(): number;
-  /** What the caller gets for a result of 0 or more; asked once, and nothing is asked after it. */
-  outcome(result: number): T;
-  /** The error for a negated errno; `detail` says what the errno alone does not. */
-  fail(negated: number, detail?: string): unknown;
-  /** How far work in many steps has come; absent for work in one. */
-  progress?(): number;
-  /** Called before the work begins to wait without blocking; what it throws ends the work. */
-  beginWait?(): void;
-  /** Called when work that waited is over, however it ended. */
-  endWait?(): void;
-  /** What must not be collected while this waits: it, or what it holds, is whose method was called. */
-  readonly owner: object | null;
-}
+/** Stands for the result of a first attempt that was not made: others wait, or the budget is spent. */
+export const NOT_TRIED = -1e9;
 
-/** The descriptor that a lane belongs to. */
-export interface QueueHost {
-  readonly fd: number;
-  /** Readies the descriptor for waiting in one direction. */
-  register(direction: sockets.Direction): void;
-  /** Called when an operation of one of its lanes starts to wait, and when it stops. */
-  waitChanged(by: 1 | -1, lane: OperationQueue): void;
-}
+/** The promise of every operation that succeeds at once and has no value. */
+export const DONE: Promise<void> = Promise.resolve();
 
-/** How many operations one turn finishes for one lane, so that a busy one starves no other. */
-const MAX_PER_TURN = 32;
-
-/** A place in the line. */
-class Waiter {
-  next: Waiter | null = null;
-  previous: Waiter | null = null;
-  work: Operation<unknown> | null = null;
+/**
+ * One operation that waits, for instance a read; `T` is what its caller gets. It is its own place in
+ * the queue.
+ */
+export abstract class Operation<T = number> {
+  next: Operation<unknown> | null = null;
+  previous: Operation<unknown> | null = null;
   resolve: (value: unknown) => void = ignore;
   reject: (reason: unknown) => void = ignore;
+  /** Ends the listening to the signal; null if there is none. */
   stopListening: (() => void) | null = null;
-  /** Why it was aborted in the midst of its own attempt, by code of the caller's. */
+  /** The signal's reason, if code of the caller's aborted the operation within its own attempt. */
   aborted: { reason: unknown } | null = null;
+  /** Keeps the caller's socket alive while the operation waits. */
+  readonly owner: object;
+  /** The beginning of the error's message, "Cannot read". */
+  readonly action: string;
+  readonly syscall: string;
+
+  constructor(owner: object, action: string, syscall: string) {
+    this.owner = owner;
+    this.action = action;
+    this.syscall = syscall;
+  }
+
+  /** Makes the system call. 0 or more ends the operation; below zero is a negated errno, or YIELD. */
+  abstract attempt(): number;
+
+  /** What the caller gets for a result of 0 or more. */
+  abstract outcome(result: number): T;
+
+  /** The error for a negated errno; `detail` says what the errno alone does not. */
+  fail(negated: number, detail?: string): Error {
+    return failure(negated, { action: this.action, syscall: this.syscall, detail });
+  }
+
+  /** How far an operation of many steps has come; 0 for one of a single step. */
+  progress(): number {
+    return 0;
+  }
+
+  /** Called before the operation waits without blocking the thread; what it throws ends it. */
+  beginWait(): void {}
+
+  /** Called when an operation that waited is over, however it ended. */
+  endWait(): void {}
 }
 
-function ignore(): void {}
+/** An operation of one system call, which two functions describe. */
+export class SingleCall<T = number> extends Operation<T> {
+  readonly #attempt: () => number;
+  readonly #outcome: (result: number) => T;
 
-const places = new FreeList(() => new Waiter());
+  constructor(
+    owner: object,
+    action: string,
+    syscall: string,
+    attempt: () => number,
+    outcome: (result: number) => T,
+  ) {
+    super(owner, action, syscall);
+    this.#attempt = attempt;
+    this.#outcome = outcome;
+  }
 
-function givePlaceBack(waiter: Waiter): void {
-  waiter.next =
-    waiter.previous =
-    waiter.work =
-    waiter.stopListening =
-    waiter.aborted =
-      null;
-  waiter.resolve = waiter.reject = ignore;
-  places.giveBack(waiter);
+  attempt(): number {
+    return this.#attempt();
+  }
+
+  outcome(result: number): T {
+    return this.#outcome(result);
+  }
 }
 
-// What `capture` was given: a promise without a closure of its own.
-let resolveLast: (value: unknown) => void = ignore;
-let rejectLast: (reason: unknown) => void = ignore;
+/** The outcome of an operation without a value. */
+export function ignore(): void {}
 
-function capture(resolve: (value: unknown) => void, reject: (reason: unknown) => void): void {
-  resolveLast = resolve;
-  rejectLast = reject;
+/** The descriptor that a queue belongs to. */
+export interface QueueHost {
+  readonly fd: number;
+  readonly refd: boolean;
+  /** Readies the descriptor for waiting in one direction. */
+  register(direction: sockets.Direction): void;
+  /** Called when an operation of one of its queues starts to wait for an event, and when it stops. */
+  waitChanged(by: 1 | -1, queue: OperationQueue): void;
 }
+
+/** How many operations one turn finishes for one queue, so that a busy one starves no other. */
+const MAX_PER_TURN = 32;
 
 export class OperationQueue {
   readonly #host: QueueHost;
-  readonly #direction: sockets.Direction;
-  #first: Waiter | null = null;
-  #last: Waiter | null = null;
-  /** Whose attempt runs now. */
-  #attempting: Waiter | null = null;
+  /** Null if no event tells when to go on: the first operation is tried again after growing delays. */
+  readonly #direction: sockets.Direction | null;
+  #first: Operation<unknown> | null = null;
+  #last: Operation<unknown> | null = null;
+  /** The operation whose attempt runs now. */
+  #attempting: Operation<unknown> | null = null;
+  #retries: Retries | null = null;
 
-  constructor(host: QueueHost, direction: sockets.Direction) {
+  constructor(host: QueueHost, direction: sockets.Direction | null) {
     this.#host = host;
     this.#direction = direction;
   }
@@ -95,126 +139,121 @@ export class OperationQueue {
     return this.#first === null;
   }
 
-  /**
-   * Runs an operation: at once where nothing waits before it and the descriptor is ready, else
-   * when its turn comes. Throws or rejects with what `fail` makes of an errno, or with the
-   * signal's reason.
-   */
-  run<T>(work: Operation<T>, signal?: AbortSignal): Promise<T> {
-    if (this.#first !== null || !spend()) return this.#postpone(work, signal);
-    return this.#start(work, signal);
+  /** Whether a first attempt may be made now, without blocking; takes one from the thread's budget. */
+  mayTry(): boolean {
+    return this.#first === null && takeBudget();
+  }
+
+  /** Runs an operation whose first attempt was not made yet. */
+  run<T>(operation: Operation<T>, signal?: AbortSignal): Promise<T> {
+    return this.goOn(this.mayTry() ? operation.attempt() : NOT_TRIED, operation, signal);
+  }
+
+  /** Runs an operation whose first attempt was not made yet, blocking the thread. */
+  runSync<T>(operation: Operation<T>, deadline: number): T {
+    return this.goOnSync(this.idle ? operation.attempt() : NOT_TRIED, operation, deadline);
   }
 
   /**
-   * Runs an operation while blocking the thread, after all that already wait here. Throws ETIMEDOUT
-   * after the deadline.
+   * Goes on with an operation whose first attempt came to `result`: waits if it would block, throws the
+   * error if it failed. Rejects with what `fail` makes of an errno, or with the signal's reason.
    */
-  runSync<T>(work: Operation<T>, deadline: number): T {
-    if (this.#attempting !== null) {
-      throw work.fail(-errnoNumber("EBUSY"), "called from within the operation before it");
+  goOn<T>(result: number, operation: Operation<T>, signal?: AbortSignal): Promise<T> {
+    if (result >= 0) return Promise.resolve(operation.outcome(result));
+    if (result === NOT_TRIED) return this.#postpone(operation, signal);
+    if (result !== YIELD && result !== wouldBlock()) throw operation.fail(result);
+    const waiting = this.#wait(operation, signal);
+    if (result === YIELD) runNextTurn(this);
+    else if (this.#direction === null) this.#retryLater();
+    return waiting;
+  }
+
+  /** {@linkcode goOn} for an operation that must not wait: fails with EAGAIN instead. */
+  goOnWithoutWaiting<T>(result: number, operation: Operation<T>): Promise<T> {
+    if (result === NOT_TRIED) result = this.idle ? operation.attempt() : wouldBlock();
+    while (result === YIELD) result = operation.attempt();
+    if (result < 0) throw operation.fail(result);
+    const outcome = operation.outcome(result);
+    return turnIfSpent()?.then(() => outcome) ?? Promise.resolve(outcome);
+  }
+
+  /**
+   * {@linkcode goOn}, blocking the thread, after all that already wait here. Throws ETIMEDOUT after
+   * the deadline.
+   */
+  goOnSync<T>(result: number, operation: Operation<T>, deadline: number): T {
+    if (result === NOT_TRIED) {
+      this.#finishWaiting(operation, deadline);
+      result = operation.attempt();
     }
-    while (this.#first !== null) {
-      const outcome = this.#step(this.#first);
-      if (outcome === "blocked") this.#block(work, deadline);
-      else if (outcome === "yielded") inTime(work, deadline);
-    }
-    const result = work.attempt();
-    return work.outcome(result >= 0 ? result : this.#goOnBlocking(work, result, deadline));
+    return operation.outcome(
+      result >= 0 ? result : this.#attemptBlocking(operation, result, deadline),
+    );
   }
 
   /** Continues with what waits, when the descriptor is ready or may be. */
   ready(): void {
     for (let budget = MAX_PER_TURN; this.#first !== null; budget--) {
-      if (budget === 0) return reactor().runNextTurn(this);
+      if (budget === 0) return runNextTurn(this);
       if (this.#step(this.#first) !== "over") return;
     }
   }
 
-  /** Tries what waits without having been told that it is ready; whether anything came of it. */
+  /** Tries the first operation although no event came; whether anything came of it. */
   tryAnyway(): boolean {
     const first = this.#first;
     if (first === null) return false;
-    const work = first.work!;
-    const before = work.progress?.();
+    const before = first.progress();
     this.ready();
-    return this.#first !== first || work.progress?.() !== before;
+    return this.#first !== first || first.progress() !== before;
   }
 
-  /** Lets what waits try again in the next turn, for a change that may be no event. */
+  /** Tries again in the next turn, after a change that may be no event. */
   lookAgain(): void {
-    if (this.#first !== null) reactor().runNextTurn(this);
+    if (this.#first !== null) runNextTurn(this);
   }
 
-  /** Goes on, after a first attempt, until the work is done: looking for a while, then blocked. */
-  #goOnBlocking(work: Operation<unknown>, first: number, deadline: number): number {
-    const busyPoll = blockingPoll();
-    let since = now();
-    let before = work.progress?.();
-    for (let result = first;; result = work.attempt()) {
-      const at = now();
-      const progress = work.progress?.();
-      if (result >= 0 || progress !== before) {
-        busyPoll.learn(at - since);
-        if (result >= 0) return result;
-        since = at;
-        before = progress;
-      }
-      if (result === YIELD) inTime(work, deadline);
-      else if (result !== wouldBlock()) throw work.fail(result);
-      else if (at - since >= busyPoll.window || at >= deadline) this.#block(work, deadline);
-    }
-  }
-
-  /** Ends all that waits, because the descriptor closes. */
+  /** Rejects everything that waits with EBADF, because the descriptor closes. */
   evict(detail: string): void {
     const closed = -errnoNumber("EBADF");
-    this.rejectAll((work) => work.fail(closed, detail));
+    this.rejectAll((operation) => operation.fail(closed, detail));
   }
 
-  /** Rejects everything that waits, for a reason that each has of its own. */
-  rejectAll(reasonOf: (work: Operation<unknown>) => unknown): void {
-    let waiter = this.#first;
-    while (waiter !== null) {
-      const { next } = waiter;
-      if (waiter !== this.#attempting) {
-        const { work, reject } = waiter;
-        this.#remove(waiter);
-        reject(reasonOf(work!));
+  /** Rejects everything that waits. */
+  rejectAll(reasonOf: (operation: Operation<unknown>) => unknown): void {
+    let operation = this.#first;
+    while (operation !== null) {
+      const { next } = operation;
+      if (operation !== this.#attempting) {
+        this.#remove(operation);
+        operation.reject(reasonOf(operation));
       }
-      waiter = next;
+      operation = next;
     }
   }
 
   /**
-   * Leaves an operation to its turn: when those before it are over, or in the next of the event loop.
-   * One that cannot be kept until then, at the descriptor limit for instance, where its descriptors
-   * cannot be duplicated, is tried now, after all that waits here: what could leave at once must not
-   * fail because it was to wait. Its caller waits for the next turn all the same.
+   * Leaves an operation to its turn: when those before it are over, or in the next turn of the event
+   * loop. One that cannot be kept until then (at the descriptor limit its descriptors cannot be
+   * duplicated) is tried now, after all that wait here: what could leave at once must not fail because
+   * it was to wait. Its caller waits for the next turn all the same.
    */
-  #postpone<T>(work: Operation<T>, signal: AbortSignal | undefined): Promise<T> {
+  #postpone<T>(operation: Operation<T>, signal: AbortSignal | undefined): Promise<T> {
     const alone = this.#first === null;
     let waiting: Promise<T>;
     try {
-      waiting = this.#wait(work, signal);
+      waiting = this.#wait(operation, signal);
     } catch (error) {
       if (signal?.aborted || !isShortage(error) || !this.#runDry()) throw error;
-      return this.#start(work, signal).then((outcome) => nextTurn().then(() => outcome));
+      const result = operation.attempt();
+      if (result < 0) return this.goOn(result, operation, signal);
+      return nextTurn().then(() => operation.outcome(result));
     }
-    if (alone) reactor().runNextTurn(this);
+    if (alone) runNextTurn(this);
     return waiting;
   }
 
-  /** Makes the first attempt. */
-  #start<T>(work: Operation<T>, signal: AbortSignal | undefined): Promise<T> {
-    const result = work.attempt();
-    if (result >= 0) return Promise.resolve(work.outcome(result));
-    if (result !== YIELD && result !== wouldBlock()) throw work.fail(result);
-    const waiting = this.#wait(work, signal);
-    if (result === YIELD) reactor().runNextTurn(this);
-    return waiting;
-  }
-
-  /** Finishes what waits here and could go on; whether that is all. */
+  /** Finishes what waits here and can go on now; whether that was all. */
   #runDry(): boolean {
     while (this.#first !== null) {
       if (this.#attempting !== null || this.#step(this.#first) !== "over") return false;
@@ -222,124 +261,194 @@ export class OperationQueue {
     return this.#attempting === null;
   }
 
+  /** Blocks the thread until nothing waits here. */
+  #finishWaiting(operation: Operation<unknown>, deadline: number): void {
+    if (this.#attempting !== null) {
+      throw operation.fail(-errnoNumber("EBUSY"), "called from within the operation before it");
+    }
+    while (this.#first !== null) {
+      const outcome = this.#step(this.#first);
+      if (outcome === "blocked") this.#block(operation, deadline);
+      else if (outcome === "yielded") timeLeft(operation, deadline);
+    }
+  }
+
+  /** Goes on, after a first attempt, until the operation is done: looks for a while, then blocks. */
+  #attemptBlocking(operation: Operation<unknown>, first: number, deadline: number): number {
+    // Looking again finds nothing where only time helps.
+    const busyPoll = this.#direction === null ? null : blockingPoll();
+    let since = now();
+    let before = operation.progress();
+    for (let result = first;; result = operation.attempt()) {
+      const at = now();
+      const progress = operation.progress();
+      if (result >= 0 || progress !== before) {
+        busyPoll?.learn(at - since);
+        if (result >= 0) return result;
+        since = at;
+        before = progress;
+        this.#retries?.backoff.reset();
+      }
+      if (result === YIELD) timeLeft(operation, deadline);
+      else if (result !== wouldBlock()) throw operation.fail(result);
+      else if (at - since >= (busyPoll?.window ?? 0) || at >= deadline) {
+        this.#block(operation, deadline);
+      }
+    }
+  }
+
   /** Tries the first operation. */
-  #step(waiter: Waiter): "over" | "blocked" | "yielded" {
-    const { resolve, reject } = waiter;
-    const work = waiter.work!;
+  #step(operation: Operation<unknown>): "over" | "blocked" | "yielded" {
+    const before = operation.progress();
     let result: number;
     try {
-      result = this.#attempt(waiter, work);
-      if (result < 0 && waiter.aborted !== null) throw waiter.aborted.reason;
-      if (result === wouldBlock()) return "blocked";
+      result = this.#attempt(operation);
+      if (result < 0 && operation.aborted !== null) throw operation.aborted.reason;
+      if (this.#retries !== null && operation.progress() !== before) this.#retries.backoff.reset();
+      if (result === wouldBlock()) {
+        if (this.#direction === null) this.#retryLater();
+        return "blocked";
+      }
       if (result === YIELD) {
-        reactor().runNextTurn(this);
+        runNextTurn(this);
         return "yielded";
       }
-      if (result < 0) throw work.fail(result);
+      if (result < 0) throw operation.fail(result);
     } catch (error) {
-      this.#remove(waiter);
-      reject(error);
+      this.#remove(operation);
+      operation.reject(error);
       return "over";
     }
-    this.#remove(waiter);
-    resolve(work.outcome(result));
+    this.#remove(operation);
+    operation.resolve(operation.outcome(result));
     return "over";
   }
 
   /**
-   * One attempt, which may run code of the caller's: what that does to this very work, closing its
-   * descriptor or aborting it, counts only if the attempt does not succeed.
+   * One attempt, which may run code of the caller's. If that closes the descriptor or aborts this very
+   * operation, it counts only if the attempt does not succeed.
    */
-  #attempt(waiter: Waiter, work: Operation<unknown>): number {
-    this.#attempting = waiter;
+  #attempt(operation: Operation<unknown>): number {
+    this.#attempting = operation;
     try {
-      const result = work.attempt();
+      const result = operation.attempt();
       return result === wouldBlock() && this.#host.fd === -1 ? -errnoNumber("EBADF") : result;
     } finally {
       this.#attempting = null;
     }
   }
 
-  #wait<T>(work: Operation<T>, signal: AbortSignal | undefined): Promise<T> {
+  #wait<T>(operation: Operation<T>, signal: AbortSignal | undefined): Promise<T> {
     // The attempt before may have run code that closed the descriptor or aborted this.
-    this.#assertStillWanted(work, signal);
+    this.#assertStillWanted(operation, signal);
     try {
-      this.#host.register(this.#direction);
-      work.beginWait?.();
+      if (this.#direction !== null) this.#host.register(this.#direction);
+      operation.beginWait();
     } catch (error) {
-      // What has left already must not be forgotten over the reason why the rest cannot wait.
-      if (!(error instanceof UnixSocketError) || !work.progress?.()) throw error;
-      throw work.fail(-error.errno, error.message);
+      // The bytes that have left already must not be forgotten over the reason why the rest cannot wait.
+      if (!(error instanceof UnixSocketError) || operation.progress() === 0) throw error;
+      throw operation.fail(-error.errno, error.message);
     }
     try {
-      // So may this.
-      this.#assertStillWanted(work, signal);
+      // So may beginWait().
+      this.#assertStillWanted(operation, signal);
     } catch (error) {
-      work.endWait?.();
+      operation.endWait();
       throw error;
     }
-    const promise = new Promise<unknown>(capture);
-    const waiter = places.take();
-    waiter.work = work;
-    waiter.resolve = resolveLast;
-    waiter.reject = rejectLast;
-    // They would keep the promise, and with it what it is resolved to.
-    resolveLast = rejectLast = ignore;
-    waiter.previous = this.#last;
-    if (this.#last === null) this.#first = waiter;
-    else this.#last.next = waiter;
-    this.#last = waiter;
-    this.#host.waitChanged(1, this);
-    if (signal !== undefined) this.#listen(waiter, signal);
-    return promise as Promise<T>;
+    const promise = new Promise<T>((resolve, reject) => {
+      operation.resolve = resolve as (value: unknown) => void;
+      operation.reject = reject;
+    });
+    operation.previous = this.#last;
+    if (this.#last === null) this.#first = operation;
+    else this.#last.next = operation;
+    this.#last = operation;
+    if (this.#direction !== null) this.#host.waitChanged(1, this);
+    if (signal !== undefined) this.#listen(operation, signal);
+    return promise;
   }
 
-  #assertStillWanted(work: Operation<unknown>, signal: AbortSignal | undefined): void {
-    if (this.#host.fd === -1) throw work.fail(-errnoNumber("EBADF"), "the descriptor was closed");
+  #assertStillWanted(operation: Operation<unknown>, signal: AbortSignal | undefined): void {
+    if (this.#host.fd === -1) {
+      throw operation.fail(-errnoNumber("EBADF"), "the descriptor was closed");
+    }
     signal?.throwIfAborted();
   }
 
-  #listen(waiter: Waiter, signal: AbortSignal): void {
-    const abort = () => {
-      if (waiter === this.#attempting) {
-        waiter.aborted = { reason: signal.reason };
+  #listen(operation: Operation<unknown>, signal: AbortSignal): void {
+    operation.stopListening = onAbort(signal, () => {
+      if (operation === this.#attempting) {
+        operation.aborted = { reason: signal.reason };
         return;
       }
-      const { reject } = waiter;
-      this.#remove(waiter);
-      reject(signal.reason);
-      // What stood behind it need not wait for what it waited for.
+      this.#remove(operation);
+      operation.reject(signal.reason);
+      // Operations behind it may not have to wait for what it waited for.
       this.lookAgain();
-    };
-    signal.addEventListener("abort", abort, { once: true });
-    waiter.stopListening = () => signal.removeEventListener("abort", abort);
+    });
   }
 
-  /** Takes it out of the line; its place may be another's at once. */
-  #remove(waiter: Waiter): void {
-    const { previous, next, work } = waiter;
+  #remove(operation: Operation<unknown>): void {
+    const { previous, next } = operation;
     if (previous === null) this.#first = next;
     else previous.next = next;
     if (next === null) this.#last = previous;
     else next.previous = previous;
-    waiter.stopListening?.();
-    givePlaceBack(waiter);
-    work!.endWait?.();
-    this.#host.waitChanged(-1, this);
+    operation.next = operation.previous = null;
+    operation.stopListening?.();
+    operation.endWait();
+    if (this.#direction !== null) this.#host.waitChanged(-1, this);
+    else if (previous === null) this.#retries?.end(this.#first === null);
   }
 
-  #block(work: Operation<unknown>, deadline: number): void {
-    const left = inTime(work, deadline);
+  /** Tries again after a delay, because no event will come. */
+  #retryLater(): void {
+    this.#retries ??= new Retries();
+    this.#retries.start(() => this.ready(), this.#host.refd);
+  }
+
+  #block(operation: Operation<unknown>, deadline: number): void {
+    const left = timeLeft(operation, deadline);
     const timeout = left === Infinity ? -1 : Math.min(Math.ceil(left), 0x7fff_ffff);
     // Whatever poll returns, even EINTR, the attempt that follows is the judge.
-    sockets.pollOne(this.#host.fd, this.#direction, timeout);
+    if (this.#direction !== null) sockets.pollOne(this.#host.fd, this.#direction, timeout);
+    else {sockets.sleepBlocking(
+        Math.min((this.#retries ??= new Retries()).backoff.next(), Math.ceil(left)),
+      );}
   }
 }
 
-/** How many milliseconds are left; throws where none are. */
-function inTime(work: Operation<unknown>, deadline: number): number {
+/** The delays of a queue without events. */
+class Retries {
+  readonly backoff: Backoff = new Backoff();
+  #timer: unknown = null;
+
+  start(action: () => void, refd: boolean): void {
+    if (this.#timer !== null) return;
+    this.#timer = startTimer(
+      () => {
+        this.#timer = null;
+        action();
+      },
+      this.backoff.next(),
+      refd,
+    );
+  }
+
+  /** The first operation has left: the next one begins with the shortest delay. */
+  end(idle: boolean): void {
+    this.backoff.reset();
+    if (!idle) return;
+    clearTimeout(this.#timer as number);
+    this.#timer = null;
+  }
+}
+
+/** The milliseconds that are left; throws ETIMEDOUT if there are none. */
+function timeLeft(operation: Operation<unknown>, deadline: number): number {
   const left = deadline - now();
-  if (left <= 0) throw work.fail(-errnoNumber("ETIMEDOUT"));
+  if (left <= 0) throw operation.fail(-errnoNumber("ETIMEDOUT"));
   return left;
 }
 

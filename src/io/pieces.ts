@@ -1,16 +1,18 @@
 /**
- * Data that come in several pieces.
+ * Data in one piece or in several.
  * @module
  */
 
 import { refusal, sockets } from "../../ffi/mod.ts";
-import type { Bytes } from "./byte_transfer.ts";
 import { asBytes } from "../util/validate.ts";
+
+/** Memory to read into, or to write from. */
+export type Bytes = ArrayBufferView | ArrayBuffer;
 
 /** Data to write or to send: in one piece, or in several that follow each other. */
 export type Pieces = Bytes | readonly Bytes[];
 
-/** From so many bytes on, a call of its own costs less than copying. */
+/** From this size on, in bytes, a system call of its own costs less than copying. */
 const LARGE = 32 * 1024;
 
 /** All of it in one view: one piece as it is, several copied together. */
@@ -19,7 +21,7 @@ export function gathered(data: Pieces, what: string): Uint8Array {
   return joined(viewsOf(data, what));
 }
 
-/** All of one message, to be sent whole. No call of libc counts as far as an array can be long. */
+/** All of one message, to be sent whole. An array can be longer than any call of libc takes. */
 export function gatheredMessage(data: Pieces): Uint8Array {
   const view = gathered(data, "a message");
   if (view.byteLength <= sockets.MAX_BYTES) return view;
@@ -27,13 +29,13 @@ export function gatheredMessage(data: Pieces): Uint8Array {
   throw refusal("EMSGSIZE", { action: "Cannot send a message", syscall: "send", detail });
 }
 
-/** A part of what is to be written, and how long it was when that was asked for. */
+/** A part of the data to write, and its length at the time of the call. */
 export interface Part {
   readonly view: Uint8Array;
   readonly length: number;
 }
 
-/** The pieces in their order, of which small neighbours are copied together, so that calls are few. */
+/** The pieces in their order. Small neighbours are copied together, so that there are few calls. */
 export function gatheredParts(pieces: readonly Bytes[], what: string): Part[] {
   const parts: Part[] = [];
   let small: Uint8Array[] = [];

@@ -24,24 +24,31 @@ import {
   type Watcher,
 } from "../../ffi/mod.ts";
 import { waitingPoll } from "./busy_poll.ts";
-import type { OperationQueue } from "./operation_queue.ts";
 
-/** What is told about the events of one descriptor. */
+/** Receives the events of one descriptor. */
 export interface Registrant {
   ready(readable: boolean, writable: boolean): void;
-  /** Nothing will ever tell when it is ready: what waits is to be told that. */
+  /** The watcher could not start, so no event will come: rejects every waiting operation. */
   fail(error: unknown): void;
+}
+
+/** Goes on when the reactor says so: a queue of operations. */
+export interface Resumable {
+  /** Continues with what waits. */
+  ready(): void;
+  /** Tries although no event came; whether anything came of it. */
+  tryAnyway(): boolean;
 }
 
 /**
  * How many operations may finish at once, without waiting, before one has to let the event loop
  * turn: a loop over data that keeps coming must not starve timers and other sockets.
  */
-const CREDIT = 128;
+const OPERATIONS_PER_TURN = 128;
 
 const UNPOLLABLE = -1;
 
-/** What may be over in a moment. */
+/** Transient errors: the kernel was short of something. */
 const SHORTAGES = ["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"];
 
 /** Whether an error says that something ran short which may be there again in a moment. */
@@ -49,17 +56,17 @@ export function isShortage(error: unknown): boolean {
   return SHORTAGES.includes((error as UnixSocketError | null)?.code ?? "");
 }
 
-/** How long to wait before looking again, in milliseconds, where the watcher cannot be armed. */
+/** The delay before the next look, in milliseconds, if the watcher cannot be armed. */
 const RETRY_DELAY_MS = 10;
 
-let credit = CREDIT;
+let budget = OPERATIONS_PER_TURN;
 
 /**
- * Takes one from this thread's credit; false where an operation has to wait for the next turn. What
- * is ready at once goes on at the descriptor limit too, where there can be no reactor to wait with.
+ * Takes one from this thread's budget; false if an operation has to wait for the next turn. Operations
+ * that are ready go on at the descriptor limit too, where no reactor can be made to wait with.
  */
-export function spend(): boolean {
-  if (credit > 0) return credit-- > 0;
+export function takeBudget(): boolean {
+  if (budget > 0) return budget-- > 0;
   try {
     reactor();
     return false;
@@ -69,21 +76,36 @@ export function spend(): boolean {
 }
 
 /**
- * Spends credit for an operation that finished without a lane, and lets the event loop turn where
- * none is left.
+ * Takes one from the budget for an operation that has finished without a queue; a promise of the next
+ * turn if nothing is left.
  */
-export function spendOrTurn(): Promise<void> | undefined {
-  return spend() ? undefined : nextTurn();
+export function turnIfSpent(): Promise<void> | undefined {
+  return takeBudget() ? undefined : nextTurn();
 }
 
-/** Fulfilled in the next turn of the event loop, with new credit. */
+/** Fulfilled in the next turn of the event loop, with a new budget. */
 export function nextTurn(): Promise<void> {
   return new Promise((resolve) =>
     setImmediate(() => {
-      credit = CREDIT;
+      budget = OPERATIONS_PER_TURN;
       resolve();
     })
   );
+}
+
+const postponed = new Set<Resumable>();
+
+/** Lets a queue go on in the next turn of the event loop, ready or not. */
+export function runNextTurn(queue: Resumable): void {
+  if (postponed.size === 0) setImmediate(resumePostponed);
+  postponed.add(queue);
+}
+
+function resumePostponed(): void {
+  budget = OPERATIONS_PER_TURN;
+  const queues = [...postponed];
+  postponed.clear();
+  for (const queue of queues) queue.ready();
 }
 
 const nothing = (): void => {};
@@ -108,11 +130,10 @@ class Reactor {
   /** Made when first needed. */
   #watcher: Watcher | null = null;
   readonly #registrants = new Map<number, Registrant>();
-  readonly #postponed = new Set<OperationQueue>();
   #tokens = 0;
   #waiting = 0;
-  /** Where the only operation waits, if that is known and there is no other. */
-  #only: OperationQueue | null = null;
+  /** The queue of the only operation that waits, if it is known and there is no other. */
+  #only: Resumable | null = null;
   #refs = 0;
   #armed = false;
   /** When the wait began that goes on now. */
@@ -148,10 +169,10 @@ class Reactor {
     this.#poller.remove(fd);
   }
 
-  /** Counts operations that wait in a lane, and among them those that keep the process alive. */
-  count(waiting: 1 | -1, refs: number, lane: OperationQueue): void {
+  /** Counts operations that wait in a queue, and among them those that keep the process alive. */
+  count(waiting: 1 | -1, refs: number, queue: Resumable): void {
     this.#waiting += waiting;
-    this.#only = waiting > 0 && this.#waiting === 1 ? lane : null;
+    this.#only = waiting > 0 && this.#waiting === 1 ? queue : null;
     if (refs !== 0) this.countRefs(refs);
     if (waiting > 0) this.#wait();
   }
@@ -164,12 +185,6 @@ class Reactor {
       if (kept) this.#watcher?.unref();
       else this.#watcher?.ref();
     }
-  }
-
-  /** Lets a lane go on in the next turn of the event loop, ready or not. */
-  runNextTurn(lane: OperationQueue): void {
-    if (this.#postponed.size === 0) setImmediate(() => this.#resume());
-    this.#postponed.add(lane);
   }
 
   /** Begins to wait for events: looking for a while where that pays, then parked. */
@@ -203,8 +218,8 @@ class Reactor {
   #lookOnce(): boolean {
     if (this.#only === null) return this.#collect();
     // Goes on by itself, and not twice in one turn.
-    if (this.#postponed.has(this.#only)) return false;
-    credit = CREDIT;
+    if (postponed.has(this.#only)) return false;
+    budget = OPERATIONS_PER_TURN;
     return this.#only.tryAnyway();
   }
 
@@ -273,9 +288,9 @@ class Reactor {
     this.#poller = OVER;
   }
 
-  /** Tells the lanes what is ready; whether anything was. */
+  /** Tells the queues what is ready; whether anything was. */
   #collect(): boolean {
-    credit = CREDIT;
+    budget = OPERATIONS_PER_TURN;
     return this.#poller.collect(this.#dispatch) > 0;
   }
 
@@ -283,13 +298,6 @@ class Reactor {
     // Absent: closed since the kernel queued this event.
     this.#registrants.get(token)?.ready(readable, writable);
   };
-
-  #resume(): void {
-    credit = CREDIT;
-    const lanes = [...this.#postponed];
-    this.#postponed.clear();
-    for (const lane of lanes) lane.ready();
-  }
 }
 
 let instance: Reactor | undefined;

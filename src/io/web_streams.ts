@@ -32,6 +32,24 @@ export class ChunkReader {
   }
 }
 
+/** Yields what `next` gets until that is null, or until the socket closes meanwhile. */
+export async function* iterateUntilClosed<T>(
+  socket: { readonly closed: boolean },
+  next: () => Promise<T | null>,
+): AsyncGenerator<T, void, void> {
+  for (;;) {
+    let item;
+    try {
+      item = await next();
+    } catch (error) {
+      if (socket.closed) return;
+      throw error;
+    }
+    if (item === null) return;
+    yield item;
+  }
+}
+
 /**
  * A readable byte stream; `onFinished` is called once: at the end, when a read fails, or when it is
  * cancelled.

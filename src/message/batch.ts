@@ -3,8 +3,8 @@
  * @module
  */
 
-import { cmsg, MessageBlock, native } from "../../ffi/mod.ts";
-import { type Address, type AddressLike, parseAddress } from "../address.ts";
+import { cmsg, MessageBlock, native, refusal } from "../../ffi/mod.ts";
+import { type Address, type AddressLike, formatAddress, parseAddress, quote } from "../address.ts";
 import {
   type Ancillary,
   type AncillaryOptions,
@@ -15,7 +15,7 @@ import {
 import { gathered, type Pieces } from "../io/pieces.ts";
 import { isEnd, messageAt, senderAt, timestampRoom } from "./message.ts";
 import { ReceivedMessage } from "./received_message.ts";
-import { packPlain } from "../socket/long_path.ts";
+import { maxPlainPath, packPlain } from "../socket/long_path.ts";
 import { checkInteger, checkOptions, ifAbsent } from "../util/validate.ts";
 
 /** How much room a batch has. */
@@ -122,7 +122,7 @@ export class SendBatch implements Disposable {
         `Cannot add a message of ${bytes.length} bytes: the batch holds ${this.#dataCapacity}`,
       );
     }
-    const packed = to === undefined ? null : packPlain(parseAddress(to, "connect"));
+    const packed = to === undefined ? null : packDestination(to);
     const outgoing = along === undefined ? null : this.#outgoingOf(along);
     if (this.#count === this.capacity) return false;
     if (this.#used + bytes.length > this.#dataCapacity) return false;
@@ -185,6 +185,22 @@ export class SendBatch implements Disposable {
         `${this.#maxFds}`,
     );
   }
+}
+
+/** The sockaddr of a destination, which has to fit as it is. */
+function packDestination(to: AddressLike): Uint8Array {
+  const { address, raw } = parseAddress(to, "connect");
+  const refuse = (code: string, detail: string) =>
+    refusal(code, {
+      action: `Cannot send to ${quote(address)}`,
+      syscall: "sendto",
+      address: formatAddress(address),
+      detail,
+    });
+  if (raw.kind === "unnamed") throw refuse("EINVAL", "it has no name to send to");
+  const packed = packPlain(raw);
+  if (packed === null) throw refuse("ENAMETOOLONG", `at most ${maxPlainPath()} bytes fit here`);
+  return packed;
 }
 
 /** What became of a batch. */

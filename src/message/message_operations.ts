@@ -1,79 +1,53 @@
 /**
- * Messages with ancillary data: how one is sent and received, whole on the sockets that keep
- * messages apart, and along with bytes on streams.
+ * Messages that are sent and received whole: one attempt of each kind, and the operation that waits.
  * @module
  */
 
-import { cmsg, failure, native, sockets } from "../../ffi/mod.ts";
+import { cmsg, native, refusal, sockets } from "../../ffi/mod.ts";
 import { checkMaxFds, type Outgoing, takeAncillary } from "./ancillary.ts";
-import type { FirstPart } from "../io/byte_operations.ts";
+import type { ReceiveBatch, SendBatch } from "./batch.ts";
 import type { Descriptor } from "../io/descriptor.ts";
-import { FreeList } from "../io/free_list.ts";
-import type { Operation } from "../io/operation_queue.ts";
-import { blockFor, checkSize, DEFAULT_SIZE, isEnd, messageAt } from "./message.ts";
+import { Operation, SingleCall, wouldBlock, YIELD } from "../io/operation_queue.ts";
+import { blockFor, checkSize, isEnd, type Message, messageAt, receiveOne } from "./message.ts";
 import { ReceivedMessage } from "./received_message.ts";
-import type { Transfers } from "../io/byte_transfer.ts";
-import { checkInteger } from "../util/validate.ts";
 
-/** The room for a message and for what comes along. */
+/** The room for a message and its ancillary data. */
 export interface ReceiveMessageRoom {
   /**
-   * The most bytes of data. On a stream 65,536 without it; elsewhere 524,288, and what is beyond is
-   * cut off and lost.
+   * The maximum number of bytes of data. Default: 65,536 on a stream; 524,288 elsewhere, where the
+   * kernel cuts off what is beyond and it is lost.
    */
   size?: number | undefined;
   /**
-   * The most descriptors, from 0 to 253, which is also the value without it. What comes beyond is
-   * closed, and `controlTruncated` says so.
+   * The maximum number of descriptors, from 0 to 253. Default: 253. Descriptors beyond it are closed,
+   * and `controlTruncated` says so.
    */
   maxFds?: number | undefined;
 }
 
-/** The error of a message whose memory was taken away while it waited. */
-export function resized(): TypeError {
-  return new TypeError("Cannot send: the message was detached or resized while it waited");
+/** The room on a socket that keeps messages apart, checked. */
+export function checkRoom(
+  options: ReceiveMessageRoom | undefined,
+): { size: number; maxFds: number } {
+  return { size: checkSize(options?.size), maxFds: checkMaxFds(options?.maxFds) };
 }
 
-const NOTHING = new Uint8Array(0);
+const SENDING = "Cannot send";
+export const RECEIVING = "Cannot receive";
 
-/** The sending of one whole message to the peer, with nothing along. */
-class Sending implements Operation<void> {
-  owner: object | null = null;
-  descriptor: Descriptor | null = null;
-  view: Uint8Array = NOTHING;
-  expected = 0;
-
-  attempt(): number {
-    const { view, expected } = this;
-    if (view.byteLength !== expected) throw resized();
-    const { fd, shared } = this.descriptor!;
-    return sockets.sendRecord(fd, view, expected, shared);
-  }
-
-  outcome(): void {
-    this.owner = this.descriptor = null;
-    this.view = NOTHING;
-    sendings.giveBack(this);
-  }
-
-  fail(negated: number, detail?: string): Error {
-    return failure(negated, { action: "Cannot send", syscall: "send", detail });
-  }
+/** The view of a message that waited; throws if its memory was taken away meanwhile. */
+export function unresized(view: Uint8Array, length: number): Uint8Array {
+  if (view.byteLength === length) return view;
+  throw new TypeError("Cannot send: the message was detached or resized while it waited");
 }
 
-const sendings = new FreeList(() => new Sending());
-
-export function sending(owner: object, descriptor: Descriptor, view: Uint8Array): Operation<void> {
-  const work = sendings.take();
-  work.owner = owner;
-  work.descriptor = descriptor;
-  work.view = view;
-  work.expected = view.byteLength;
-  return work;
+/** Sends one message to the peer. */
+export function sendNow({ fd, shared }: Descriptor, view: Uint8Array): number {
+  return sockets.sendRecord(fd, view, view.byteLength, shared);
 }
 
-/** Sends one whole message, with what goes along; its length or a negated errno. */
-export function sendWhole(
+/** Sends one message with its ancillary data, to the peer or to an address. */
+export function sendMessageNow(
   fd: number,
   view: Uint8Array,
   outgoing: Outgoing,
@@ -87,103 +61,131 @@ export function sendWhole(
   return result;
 }
 
-/** Receives one message with what came along; null at the end, a number is a negated errno. */
-export function receiveWhole(
+/** A message that waits for room, and holds duplicates of its descriptors meanwhile. */
+export class SendingMessage<T> extends SingleCall<T> {
+  readonly #outgoing: Outgoing | null;
+
+  constructor(
+    owner: object,
+    syscall: string,
+    attempt: () => number,
+    outcome: (result: number) => T,
+    outgoing: Outgoing | null = null,
+  ) {
+    super(owner, SENDING, syscall, attempt, outcome);
+    this.#outgoing = outgoing;
+  }
+
+  override beginWait(): void {
+    this.#outgoing?.duplicate();
+  }
+
+  override endWait(): void {
+    this.#outgoing?.closeDuplicates();
+  }
+}
+
+/** How many calls one batch makes before it lets others have a turn. */
+const MAX_CALLS = 16;
+
+/** The sending of a batch, by as few calls as possible. */
+export class SendingBatch extends Operation<void> {
+  readonly #descriptor: Descriptor;
+  readonly #batch: SendBatch;
+  readonly #count: number;
+  /** How many messages have left. */
+  sent = 0;
+
+  constructor(owner: object, descriptor: Descriptor, batch: SendBatch) {
+    super(owner, SENDING, "sendmmsg");
+    this.#descriptor = descriptor;
+    this.#batch = batch;
+    this.#count = batch.count;
+  }
+
+  override progress(): number {
+    return this.sent;
+  }
+
+  attempt(): number {
+    for (let calls = 0; this.sent < this.#count; calls++) {
+      if (calls === MAX_CALLS) return YIELD;
+      const result = this.#batch.block.sendMany(this.#descriptor.fd, this.sent, this.#count);
+      if (result < 0) return result;
+      this.sent += result;
+    }
+    return 0;
+  }
+
+  outcome(): void {}
+}
+
+/**
+ * Whether nothing more can come, after the kernel said that nothing is there: a datagram socket whose
+ * reading was shut down would block for ever.
+ */
+function hasEnded(fd: number, endIsEmpty: boolean, result: number): boolean {
+  return !endIsEmpty && result === wouldBlock() && sockets.hasReadEnded(fd);
+}
+
+/** A negated errno; throws ESHUTDOWN for a datagram socket whose reading has ended. */
+export function unlessEnded(
   fd: number,
+  endIsEmpty: boolean,
+  result: number,
+  syscall: string,
+): number {
+  if (!hasEnded(fd, endIsEmpty, result)) return result;
+  const detail = "this socket has ended its reading";
+  throw refusal("ESHUTDOWN", { action: RECEIVING, syscall, detail });
+}
+
+/**
+ * Receives one message; null at the end, a number is a negated errno. `endIsEmpty`: whether the kernel
+ * reports the end as an empty message (seqpacket) or as nothing to receive (datagram).
+ */
+export function receiveNow(
+  fd: number,
+  endIsEmpty: boolean,
+  flags: number,
+  size: number,
+): Message | null | number {
+  const message = receiveOne(fd, flags, size, endIsEmpty);
+  return typeof message === "number" ? unlessEnded(fd, endIsEmpty, message, "recvmsg") : message;
+}
+
+/** Receives one message with its ancillary data, as {@linkcode receiveNow}. */
+export function receiveMessageNow(
+  fd: number,
+  endIsEmpty: boolean,
   size: number,
   maxFds: number,
-  endIsEmpty: boolean,
 ): ReceivedMessage | null | number {
   const block = blockFor(size);
   const length = block.receiveOne(fd, 0, cmsg.fullRoom(native().abi), size);
-  if (length < 0) return length;
+  if (length < 0) return unlessEnded(fd, endIsEmpty, length, "recvmsg");
   if (endIsEmpty && isEnd(block, 0, length)) return null;
   const ancillary = takeAncillary(block, 0, maxFds);
   return new ReceivedMessage(messageAt(block, 0, length, size), ancillary);
 }
 
-/** The room on a socket that keeps messages apart, checked. */
-export function checkRoom(
-  options: ReceiveMessageRoom | undefined,
-): { size: number; maxFds: number } {
-  return { size: checkSize(options?.size), maxFds: checkMaxFds(options?.maxFds) };
+/** Receives messages into a batch: how many, 0 at the end, or a negated errno. */
+export function receiveManyNow(fd: number, endIsEmpty: boolean, batch: ReceiveBatch): number {
+  const count = batch.fill(fd, endIsEmpty);
+  return hasEnded(fd, endIsEmpty, count) ? 0 : count;
 }
 
-/** How many bytes go out together with the ancillary data of a stream; the rest follows. */
-const FIRST_PART = 65_536;
-
-/**
- * The sending of bytes through a stream, of which the first carry the ancillary data. The kernel
- * takes these with the first byte: what follows after a short send goes without.
- */
-export function streamSending(
-  transfers: Transfers,
-  view: Uint8Array,
-  outgoing: Outgoing,
-): Operation<void> {
-  return transfers.writingFirst(view, new CarryingPart(transfers, outgoing));
-}
-
-/** The part of a stream's message that carries what goes along. */
-class CarryingPart implements FirstPart {
-  readonly action = "Cannot send";
-  readonly syscall = "sendmsg";
-  readonly #transfers: Transfers;
-  readonly #outgoing: Outgoing;
-
-  constructor(transfers: Transfers, outgoing: Outgoing) {
-    this.#transfers = transfers;
-    this.#outgoing = outgoing;
-  }
-
-  send(all: Uint8Array): number {
-    const { fd } = this.#transfers.descriptor;
-    const part = all.byteLength <= FIRST_PART ? all : all.subarray(0, FIRST_PART);
-    const result = sendWhole(fd, part, this.#outgoing, null);
-    if (result > 0) this.#outgoing.closeDuplicates();
-    return result;
-  }
-
-  duplicate(): void {
-    this.#outgoing.duplicate();
-  }
-
-  closeDuplicates(): void {
-    this.#outgoing.closeDuplicates();
-  }
-}
-
-/** How many bytes a stream's message has room for without a wish. */
-const DEFAULT_STREAM_SIZE = 65_536;
-
-/** The receiving of bytes from a stream, with what came along; null at the end. */
-export function streamReceiving(
-  transfers: Transfers,
-  options: ReceiveMessageRoom | undefined,
-): Operation<ReceivedMessage | null> {
-  const maxFds = checkMaxFds(options?.maxFds);
-  const size = options?.size === undefined
-    ? DEFAULT_STREAM_SIZE
-    : checkInteger(options.size, "a number of bytes", 1, sockets.MAX_BYTES);
-  // A stream may always return less.
-  const room = Math.min(size, DEFAULT_SIZE);
-  const { descriptor } = transfers;
-  let received: ReceivedMessage | null = null;
-  return {
-    owner: transfers,
-    attempt() {
-      const block = blockFor(room);
-      const length = block.receiveOne(descriptor.fd, 0, cmsg.fullRoom(native().abi), room);
-      if (length <= 0) return length;
-      const ancillary = takeAncillary(block, 0, maxFds);
-      const message = messageAt(block, 0, length, room);
-      message.endOfRecord = false;
-      received = new ReceivedMessage(message, ancillary);
-      transfers.bytesRead += length;
-      return length;
-    },
-    outcome: () => received,
-    fail: (negated, detail) =>
-      failure(negated, { action: "Cannot receive", syscall: "recvmsg", detail }),
+/** A receipt that waits, by a function such as {@linkcode receiveNow}. */
+export function receiving<T extends object>(
+  owner: object,
+  receive: () => T | null | number,
+): Operation<T | null> {
+  let message: T | null = null;
+  const attempt = () => {
+    const result = receive();
+    if (typeof result === "number") return result;
+    message = result;
+    return 0;
   };
+  return new SingleCall(owner, RECEIVING, "recvmsg", attempt, () => message);
 }

@@ -3,23 +3,35 @@
  * @module
  */
 
-import { failure, native, sockets } from "../../ffi/mod.ts";
+import { native } from "../../ffi/mod.ts";
 import type { Address } from "../address.ts";
 import { type AncillaryOptions, Outgoing } from "./ancillary.ts";
 import { batchesOf, type BatchResult, ReceiveBatch, SendBatch } from "./batch.ts";
 import type { Descriptor } from "../io/descriptor.ts";
 import { gatheredMessage, type Pieces } from "../io/pieces.ts";
-import { type Operation, wouldBlock, YIELD } from "../io/operation_queue.ts";
-import { checkSize, type Message, receiveOne } from "./message.ts";
+import {
+  DONE,
+  ignore,
+  NOT_TRIED,
+  type Operation,
+  type OperationQueue,
+  SingleCall,
+} from "../io/operation_queue.ts";
+import { checkSize, type Message } from "./message.ts";
 import {
   checkRoom,
+  receiveManyNow,
+  receiveMessageNow,
   type ReceiveMessageRoom,
-  receiveWhole,
-  resized,
-  sending,
-  sendWhole,
+  receiveNow,
+  RECEIVING,
+  receiving,
+  SendingBatch,
+  SendingMessage,
+  sendMessageNow,
+  sendNow,
+  unresized,
 } from "./message_operations.ts";
-import { spendOrTurn } from "../io/reactor.ts";
 import type { ReceivedMessage } from "./received_message.ts";
 import { Socket } from "../socket/socket.ts";
 import {
@@ -62,9 +74,6 @@ export interface ReceiveMessageOptions extends AsyncOptions, ReceiveMessageRoom 
 /** Options of receiving a message with what came along, while blocking the thread. */
 export interface ReceiveMessageSyncOptions extends SyncOptions, ReceiveMessageRoom {}
 
-/** How many calls one batch makes before it lets others have a turn. */
-const MAX_CALLS = 16;
-
 /** The base of the sockets that keep messages apart. */
 export abstract class MessageSocket extends Socket {
   /** @ignore */
@@ -85,13 +94,18 @@ export abstract class MessageSocket extends Socket {
    * queue, of whose room no event tells.
    */
   send(data: Pieces, options?: SendOptions): Promise<void> {
-    // Not async, which would allocate a frame and one more promise.
+    // No async function, which would allocate a frame and one more promise.
     try {
       const view = gatheredMessage(data);
       const signal = checkSignal(options);
       this.assertOpen("send", "send");
-      const work = sending(this, this.descriptor, view);
-      return options?.dontWait ? this.#once(work) : this.descriptor.writing.run(work, signal);
+      const queue = this.descriptor.writing;
+      const result = queue.mayTry() ? sendNow(this.descriptor, view) : NOT_TRIED;
+      if (result >= 0) return DONE;
+      const sending = this.#sending(view);
+      return options?.dontWait
+        ? queue.goOnWithoutWaiting(result, sending)
+        : queue.goOn(result, sending, signal);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -106,7 +120,10 @@ export abstract class MessageSocket extends Socket {
     const view = gatheredMessage(data);
     const deadline = checkDeadline(options);
     this.assertOpen("send", "send");
-    this.descriptor.writing.runSync(sending(this, this.descriptor, view), deadline);
+    const queue = this.descriptor.writing;
+    const result = queue.idle ? sendNow(this.descriptor, view) : NOT_TRIED;
+    if (result >= 0) return;
+    queue.goOnSync(result, this.#sending(view), deadline);
   }
 
   /**
@@ -123,12 +140,22 @@ export abstract class MessageSocket extends Socket {
    * no such process. EINVAL: a descriptor that cannot be sent, of io_uring. ETOOMANYREFS: too many are
    * under way, unread. EMFILE: no duplicate could be made. ENOTSUP: credentials on macOS.
    */
-  async sendMessage(data: Pieces, options?: SendMessageOptions): Promise<number> {
-    const view = gatheredMessage(data);
-    const signal = checkSignal(options);
-    const work = this.#sendingMessage(view, new Outgoing(options));
-    await (options?.dontWait ? this.#once(work) : this.descriptor.writing.run(work, signal));
-    return view.byteLength;
+  sendMessage(data: Pieces, options?: SendMessageOptions): Promise<number> {
+    try {
+      const view = gatheredMessage(data);
+      const signal = checkSignal(options);
+      const outgoing = new Outgoing(options);
+      this.assertOpen("send", "sendmsg");
+      const queue = this.descriptor.writing;
+      const result = queue.mayTry() ? sendMessageNow(this.fd, view, outgoing, null) : NOT_TRIED;
+      if (result >= 0) return Promise.resolve(result);
+      const sending = this.#sendingMessage(view, outgoing);
+      return options?.dontWait
+        ? queue.goOnWithoutWaiting(result, sending)
+        : queue.goOn(result, sending, signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
@@ -139,9 +166,16 @@ export abstract class MessageSocket extends Socket {
   sendMessageSync(data: Pieces, options?: SendMessageSyncOptions): number {
     const view = gatheredMessage(data);
     const deadline = checkDeadline(options);
-    const work = this.#sendingMessage(view, new Outgoing(options));
-    this.descriptor.writing.runSync(work, deadline);
-    return view.byteLength;
+    const outgoing = new Outgoing(options);
+    this.assertOpen("send", "sendmsg");
+    const queue = this.descriptor.writing;
+    const result = queue.idle ? sendMessageNow(this.fd, view, outgoing, null) : NOT_TRIED;
+    if (result >= 0) return result;
+    return queue.goOnSync(
+      result,
+      this.#sendingMessage(view, outgoing),
+      deadline,
+    );
   }
 
   /**
@@ -159,19 +193,21 @@ export abstract class MessageSocket extends Socket {
   ): Promise<BatchResult> {
     const signal = checkSignal(options);
     const batch = messages instanceof SendBatch ? messages : batchesOf(messages);
-    const work = this.#sendingMany(batch);
+    this.assertOpen("send", "sendmmsg");
+    const sending = new SendingBatch(this, this.descriptor, batch);
+    const queue = this.batchQueue(batch);
     batch.beginSending();
     try {
       await (options?.dontWait
-        ? this.#once(work, batch.addressed)
-        : this.runSend(work, signal, batch.addressed));
+        ? queue.goOnWithoutWaiting(NOT_TRIED, sending)
+        : queue.run(sending, signal));
     } catch (error) {
-      if (work.sent === 0) throw error;
-      return { sent: work.sent, error };
+      if (sending.sent === 0) throw error;
+      return { sent: sending.sent, error };
     } finally {
       batch.endSending();
     }
-    return { sent: work.sent, error: null };
+    return { sent: sending.sent, error: null };
   }
 
   /**
@@ -182,17 +218,18 @@ export abstract class MessageSocket extends Socket {
   sendManySync(messages: SendBatch | readonly Pieces[], options?: SyncOptions): BatchResult {
     const deadline = checkDeadline(options);
     const batch = messages instanceof SendBatch ? messages : batchesOf(messages);
-    const work = this.#sendingMany(batch);
+    this.assertOpen("send", "sendmmsg");
+    const sending = new SendingBatch(this, this.descriptor, batch);
     batch.beginSending();
     try {
-      this.runSendSync(work, deadline, batch.addressed);
+      this.batchQueue(batch).runSync(sending, deadline);
     } catch (error) {
-      if (work.sent === 0) throw error;
-      return { sent: work.sent, error };
+      if (sending.sent === 0) throw error;
+      return { sent: sending.sent, error };
     } finally {
       batch.endSending();
     }
-    return { sent: work.sent, error: null };
+    return { sent: sending.sent, error: null };
   }
 
   /**
@@ -205,10 +242,10 @@ export abstract class MessageSocket extends Socket {
   async receiveMany(batch: ReceiveBatch, options?: AsyncOptions): Promise<number> {
     checkBatch(batch);
     const signal = checkSignal(options);
-    const work = this.#receivingMany(batch);
+    const receiving = this.#receivingBatch(batch);
     batch.beginReceiving();
     try {
-      return await this.descriptor.reading.run(work, signal);
+      return await this.descriptor.reading.run(receiving, signal);
     } finally {
       batch.endReceiving();
     }
@@ -222,38 +259,48 @@ export abstract class MessageSocket extends Socket {
   receiveManySync(batch: ReceiveBatch, options?: SyncOptions): number {
     checkBatch(batch);
     const deadline = checkDeadline(options);
-    const work = this.#receivingMany(batch);
+    const receiving = this.#receivingBatch(batch);
     batch.beginReceiving();
     try {
-      return this.descriptor.reading.runSync(work, deadline);
+      return this.descriptor.reading.runSync(receiving, deadline);
     } finally {
       batch.endReceiving();
     }
   }
 
   /**
-   * Whether the kernel reports the end as an empty message (seqpacket). It reports that of a
-   * datagram socket, whose reading was shut down, as nothing to receive.
+   * Whether the kernel reports the end as an empty message (seqpacket). It reports the end of a datagram
+   * socket, whose reading was shut down, as nothing to receive.
    * @ignore
    */
   protected abstract readonly endIsEmpty: boolean;
 
   /**
-   * Whether nothing more can come, after the kernel said that nothing is there.
+   * The queue in which a batch waits for room.
    * @ignore
    */
-  protected hasEnded(result: number): boolean {
-    return !this.endIsEmpty && result === wouldBlock() && sockets.hasReadEnded(this.fd);
+  protected batchQueue(_batch: SendBatch): OperationQueue {
+    return this.descriptor.writing;
   }
 
   /** @ignore */
-  protected async receivePlain(
+  protected receivePlain(
     options: ReceiveOptions | undefined,
     peek: boolean,
   ): Promise<Message | null> {
-    const signal = checkSignal(options);
-    const work = this.#receiving(checkSize(options?.size), peek);
-    return await this.descriptor.reading.run(work, signal);
+    try {
+      const signal = checkSignal(options);
+      const size = checkSize(options?.size);
+      const flags = this.#flags(peek);
+      const queue = this.descriptor.reading;
+      const message = queue.mayTry()
+        ? receiveNow(this.fd, this.endIsEmpty, flags, size)
+        : NOT_TRIED;
+      if (typeof message !== "number") return Promise.resolve(message);
+      return queue.goOn(message, this.#receiving(flags, size), signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** @ignore */
@@ -262,16 +309,31 @@ export abstract class MessageSocket extends Socket {
     peek: boolean,
   ): Message | null {
     const deadline = checkDeadline(options);
-    const work = this.#receiving(checkSize(options?.size), peek);
-    return this.descriptor.reading.runSync(work, deadline);
+    const size = checkSize(options?.size);
+    const flags = this.#flags(peek);
+    const queue = this.descriptor.reading;
+    const message = queue.idle ? receiveNow(this.fd, this.endIsEmpty, flags, size) : NOT_TRIED;
+    if (typeof message !== "number") return message;
+    return queue.goOnSync(message, this.#receiving(flags, size), deadline);
   }
 
   /** @ignore */
-  protected async receiveAncillary(
+  protected receiveAncillary(
     options: ReceiveMessageOptions | undefined,
   ): Promise<ReceivedMessage | null> {
-    const signal = checkSignal(options);
-    return await this.descriptor.reading.run(this.#receivingMessage(options), signal);
+    try {
+      const signal = checkSignal(options);
+      const { size, maxFds } = checkRoom(options);
+      this.assertOpen("receive", "recvmsg");
+      const queue = this.descriptor.reading;
+      const message = queue.mayTry()
+        ? receiveMessageNow(this.fd, this.endIsEmpty, size, maxFds)
+        : NOT_TRIED;
+      if (typeof message !== "number") return Promise.resolve(message);
+      return queue.goOn(message, this.#receivingMessage(size, maxFds), signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /** @ignore */
@@ -279,129 +341,46 @@ export abstract class MessageSocket extends Socket {
     options: ReceiveMessageSyncOptions | undefined,
   ): ReceivedMessage | null {
     const deadline = checkDeadline(options);
-    return this.descriptor.reading.runSync(this.#receivingMessage(options), deadline);
-  }
-
-  /**
-   * Runs the sending of a batch. A subclass that has destinations of their own waits otherwise.
-   * @ignore
-   */
-  protected runSend(
-    work: Operation<void>,
-    signal: AbortSignal | undefined,
-    _addressed: boolean,
-  ): Promise<void> {
-    return this.descriptor.writing.run(work, signal);
-  }
-
-  /**
-   * Whether others wait to send, whom nobody may overtake.
-   * @ignore
-   */
-  protected sendWaits(_addressed: boolean): boolean {
-    return !this.descriptor.writing.idle;
-  }
-
-  /** @ignore */
-  protected runSendSync(work: Operation<void>, deadline: number, _addressed: boolean): void {
-    this.descriptor.writing.runSync(work, deadline);
-  }
-
-  #sendingMany(batch: SendBatch): Operation<void> & { readonly sent: number } {
-    this.assertOpen("send", "sendmmsg");
-    const { descriptor } = this;
-    const { count, block } = batch;
-    let sent = 0;
-    return {
-      owner: this,
-      get sent() {
-        return sent;
-      },
-      progress: () => sent,
-      attempt() {
-        for (let calls = 0; sent < count; calls++) {
-          if (calls === MAX_CALLS) return YIELD;
-          const result = block.sendMany(descriptor.fd, sent, count);
-          if (result < 0) return result;
-          sent += result;
-        }
-        return 0;
-      },
-      outcome: () => {},
-      fail: (negated, detail) =>
-        failure(negated, { action: "Cannot send", syscall: "sendmmsg", detail }),
-    };
-  }
-
-  #sendingMessage(view: Uint8Array, outgoing: Outgoing): Operation<void> {
-    this.assertOpen("send", "sendmsg");
-    const { descriptor } = this;
-    const expected = view.byteLength;
-    return {
-      owner: this,
-      attempt() {
-        if (view.byteLength !== expected) throw resized();
-        return sendWhole(descriptor.fd, view, outgoing, null);
-      },
-      outcome: () => {},
-      beginWait: () => outgoing.duplicate(),
-      endWait: () => outgoing.closeDuplicates(),
-      fail: (negated, detail) =>
-        failure(negated, { action: "Cannot send", syscall: "sendmsg", detail }),
-    };
-  }
-
-  #receiving(size: number, peek: boolean): Operation<Message | null> {
-    const flags = peek ? native().abi.constants.MSG_PEEK : 0;
-    return this.#receipt(() => receiveOne(this.fd, flags, size, this.endIsEmpty));
-  }
-
-  #receivingMessage(options: ReceiveMessageRoom | undefined): Operation<ReceivedMessage | null> {
     const { size, maxFds } = checkRoom(options);
-    return this.#receipt(() => receiveWhole(this.fd, size, maxFds, this.endIsEmpty));
-  }
-
-  /** The receiving of one message, or of null at the end. */
-  #receipt<T extends object>(receive: () => T | null | number): Operation<T | null> {
     this.assertOpen("receive", "recvmsg");
-    let message: T | null = null;
-    return {
-      owner: this,
-      attempt: () => {
-        const result = receive();
-        if (typeof result === "number") return this.hasEnded(result) ? 0 : result;
-        message = result;
-        return 0;
-      },
-      outcome: () => message,
-      fail: (negated, detail) =>
-        failure(negated, { action: "Cannot receive", syscall: "recvmsg", detail }),
-    };
+    const queue = this.descriptor.reading;
+    const message = queue.idle
+      ? receiveMessageNow(this.fd, this.endIsEmpty, size, maxFds)
+      : NOT_TRIED;
+    if (typeof message !== "number") return message;
+    return queue.goOnSync(message, this.#receivingMessage(size, maxFds), deadline);
   }
 
-  #receivingMany(batch: ReceiveBatch): Operation {
+  /** The flags of a plain receipt, for which the socket has to be open. */
+  #flags(peek: boolean): number {
+    this.assertOpen("receive", "recvmsg");
+    return peek ? native().abi.constants.MSG_PEEK : 0;
+  }
+
+  #sending(view: Uint8Array): Operation<void> {
+    const length = view.byteLength;
+    const attempt = () => sendNow(this.descriptor, unresized(view, length));
+    return new SendingMessage(this, "send", attempt, ignore);
+  }
+
+  #sendingMessage(view: Uint8Array, outgoing: Outgoing): Operation {
+    const length = view.byteLength;
+    const attempt = () => sendMessageNow(this.fd, unresized(view, length), outgoing, null);
+    return new SendingMessage(this, "sendmsg", attempt, () => length, outgoing);
+  }
+
+  #receiving(flags: number, size: number): Operation<Message | null> {
+    return receiving(this, () => receiveNow(this.fd, this.endIsEmpty, flags, size));
+  }
+
+  #receivingMessage(size: number, maxFds: number): Operation<ReceivedMessage | null> {
+    return receiving(this, () => receiveMessageNow(this.fd, this.endIsEmpty, size, maxFds));
+  }
+
+  #receivingBatch(batch: ReceiveBatch): Operation {
     this.assertOpen("receive", "recvmmsg");
-    return {
-      owner: this,
-      attempt: () => {
-        const count = batch.fill(this.fd, this.endIsEmpty);
-        return this.hasEnded(count) ? 0 : count;
-      },
-      outcome: (count) => count,
-      fail: (negated, detail) =>
-        failure(negated, { action: "Cannot receive", syscall: "recvmmsg", detail }),
-    };
-  }
-
-  /** Makes one attempt, after which nothing waits for room. */
-  async #once(work: Operation<void>, addressed = false): Promise<void> {
-    let result;
-    do result = this.sendWaits(addressed) ? wouldBlock() : work.attempt(); while (
-      result === YIELD
-    );
-    if (result < 0) throw work.fail(result);
-    work.outcome(result);
-    await spendOrTurn();
+    const attempt = () => receiveManyNow(this.fd, this.endIsEmpty, batch);
+    return new SingleCall(this, RECEIVING, "recvmmsg", attempt, (count) => count);
   }
 }
 

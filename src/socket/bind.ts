@@ -4,7 +4,7 @@
  */
 
 import { errnoNumber, failure, file, native, sockaddr, sockets } from "../../ffi/mod.ts";
-import { type Address, formatAddress, pathBytes, pathnameAddress, quote } from "../address.ts";
+import { type Address, formatAddress, type ParsedAddress, quote } from "../address.ts";
 import { withDirectoryLock } from "./directory_lock.ts";
 import { maxPlainPath, pinnedPath, procPath, splitPath, supportsLongPaths } from "./long_path.ts";
 import { isLack, probePath } from "./takeover.ts";
@@ -32,7 +32,11 @@ export interface BoundPath {
  *
  * @throws {UnixSocketError} EADDRINUSE and the other errors of bind(2)
  */
-export function bindSocket(fd: number, address: Address, options: BindOptions): BoundPath | null {
+export function bindSocket(
+  fd: number,
+  { address, raw }: ParsedAddress,
+  options: BindOptions,
+): BoundPath | null {
   const fail = (negated: number, detail?: string, syscall = "bind") =>
     failure(negated, {
       action: `Cannot bind to ${quote(address)}`,
@@ -40,17 +44,14 @@ export function bindSocket(fd: number, address: Address, options: BindOptions): 
       address: formatAddress(address),
       detail,
     });
-  const layout = native().abi.layouts.sockaddr_un;
-  if (address.kind !== "pathname") {
-    const packed = address.kind === "abstract"
-      ? sockaddr.packAbstract(layout, address.name)
-      : sockaddr.packUnnamed(layout);
-    const result = sockets.bind(fd, packed);
+  if (raw.kind !== "pathname") {
+    const layout = native().abi.layouts.sockaddr_un;
+    const result = sockets.bind(fd, sockaddr.packSockaddr(layout, raw));
     if (result < 0) throw fail(result);
     return null;
   }
 
-  const given = pathBytes(address);
+  const given = raw.bytes;
   const path = absolute(given);
   const { mode } = options;
   // Before the file exists: what fchmod does after bind reaches only the socket's own inode. macOS has
@@ -204,7 +205,7 @@ function replaceStale(
         if (!file.isSocketMode(status.mode)) {
           return { result: inUse, detail: "what is there is not a socket" };
         }
-        const finding = probePath(pathnameAddress(pinned), pinned, type);
+        const finding = probePath(pinned, type);
         if (finding.is === "unknown") {
           return { result: finding.negated, detail: UNSEEN, syscall: finding.syscall };
         }

@@ -1,16 +1,22 @@
 /**
- * Connecting, with a wait that no readiness can end: a full backlog answers EAGAIN, and only trying
- * again shows whether there is room.
+ * Connecting. A full backlog answers EAGAIN, and no event tells of room there: only trying again does.
  * @module
  */
 
-import { errnoNumber, failure, refusal, sockets } from "../../ffi/mod.ts";
-import { type Address, type AddressLike, formatAddress, parseAddress, quote } from "../address.ts";
+import { errnoNumber, failure, sockets } from "../../ffi/mod.ts";
+import {
+  type Address,
+  type AddressLike,
+  formatAddress,
+  parseAddress,
+  type ParsedAddress,
+  quote,
+} from "../address.ts";
 import { bindSocket, removePath } from "./bind.ts";
 import { Descriptor } from "../io/descriptor.ts";
-import { Backoff, sleep } from "../io/backoff.ts";
-import { spendOrTurn } from "../io/reactor.ts";
-import { withPeerSockaddr } from "./long_path.ts";
+import { NOT_TRIED, Operation } from "../io/operation_queue.ts";
+import { takeBudget } from "../io/reactor.ts";
+import { packPlain, withPeerSockaddr } from "./long_path.ts";
 import { createSocket } from "./socket.ts";
 
 /** A connected descriptor and its addresses. */
@@ -20,55 +26,70 @@ export interface Connected {
   remoteAddr: Address | null;
 }
 
-/** A connection that is being made. */
-class Attempt {
-  readonly #remote: Address;
+/** A connection that is being made: a socket, and where to. */
+class Connection {
+  readonly descriptor: Descriptor;
+  readonly #remote: ParsedAddress;
+  readonly #packed: Uint8Array | null;
   readonly #local: Address | null;
-  readonly #type: number;
-  #descriptor: Descriptor | null = null;
-  readonly backoff: Backoff = new Backoff();
 
+  /** Makes the socket, and binds it if `from` is given. */
   constructor(address: AddressLike, from: AddressLike | undefined, type: number) {
     this.#remote = parseAddress(address, "connect");
-    this.#local = from === undefined ? null : parseAddress(from, "bind");
-    this.#type = type;
+    const local = from === undefined ? null : parseAddress(from, "bind");
+    this.#local = local === null || local.raw.kind === "unnamed" ? null : local.address;
+    this.#packed = packPlain(this.#remote.raw);
+    this.descriptor = new Descriptor(createSocket(type, () => this.context));
+    if (local === null) return;
+    try {
+      const bound = bindSocket(this.descriptor.fd, local, { stale: "replace", type });
+      if (bound !== null) this.descriptor.beforeClose = () => removePath(bound);
+    } catch (error) {
+      this.descriptor.close();
+      throw error;
+    }
   }
 
-  get action(): string {
-    return `Cannot connect to ${quote(this.#remote)}`;
+  /** What an error tells of it. */
+  get context(): { action: string; address: string } {
+    const { address } = this.#remote;
+    return { action: `Cannot connect to ${quote(address)}`, address: formatAddress(address) };
   }
 
-  /** Tries once; true when connected. Throws what trying again cannot mend. */
-  tryOnce(): boolean {
-    if (this.#descriptor === null) this.#create();
-    const fd = this.#descriptor!.fd;
-    const result = this.#remote.kind === "unnamed"
-      ? -errnoNumber("EINVAL")
-      : withPeerSockaddr(this.#remote, (packed) => sockets.connect(fd, packed));
-    if (result >= 0) return true;
-    if (result === -errnoNumber("EAGAIN")) return false;
-    throw failure(result, {
-      action: this.action,
-      syscall: "connect",
-      address: formatAddress(this.#remote),
-    });
+  /** One attempt: 0, or a negated errno; EAGAIN for a full backlog. */
+  connectNow(): number {
+    const { fd } = this.descriptor;
+    if (this.#remote.raw.kind === "unnamed") return -errnoNumber("EINVAL");
+    return this.#packed !== null
+      ? sockets.connect(fd, this.#packed)
+      : withPeerSockaddr(this.#remote.raw, (packed) => sockets.connect(fd, packed));
   }
 
-  #create(): void {
-    const descriptor = new Descriptor(createSocket(this.#type, this.action, this.#remote));
-    this.#descriptor = descriptor;
-    if (this.#local === null) return;
-    const bound = bindSocket(descriptor.fd, this.#local, { stale: "replace", type: this.#type });
-    if (bound !== null) descriptor.beforeClose = () => removePath(bound);
+  get connected(): Connected {
+    const { descriptor } = this;
+    return { descriptor, localAddr: this.#local, remoteAddr: this.#remote.address };
+  }
+}
+
+/** A connection that waits for room in the backlog. */
+class Connecting extends Operation<Connected> {
+  readonly #connection: Connection;
+
+  constructor(connection: Connection) {
+    super(connection, connection.context.action, "connect");
+    this.#connection = connection;
   }
 
-  connected(): Connected {
-    const local = this.#local?.kind === "unnamed" ? null : this.#local;
-    return { descriptor: this.#descriptor!, localAddr: local, remoteAddr: this.#remote };
+  attempt(): number {
+    return this.#connection.connectNow();
   }
 
-  giveUp(): void {
-    this.#descriptor?.close();
+  outcome(): Connected {
+    return this.#connection.connected;
+  }
+
+  override fail(negated: number, detail?: string): Error {
+    return failure(negated, { ...this.#connection.context, syscall: this.syscall, detail });
   }
 }
 
@@ -79,13 +100,14 @@ export async function connectAsync(
   type: number,
   signal: AbortSignal | undefined,
 ): Promise<Connected> {
-  const attempt = new Attempt(address, from, type);
+  const connection = new Connection(address, from, type);
+  const { descriptor } = connection;
   try {
-    while (!attempt.tryOnce()) await sleep(attempt.backoff.next(), signal);
-    await spendOrTurn();
-    return attempt.connected();
+    const result = takeBudget() ? connection.connectNow() : NOT_TRIED;
+    if (result >= 0) return connection.connected;
+    return await descriptor.retrying(CONNECT).goOn(result, new Connecting(connection), signal);
   } catch (error) {
-    attempt.giveUp();
+    descriptor.close();
     throw error;
   }
 }
@@ -97,15 +119,17 @@ export function connectBlocking(
   type: number,
   deadline: number,
 ): Connected {
-  const attempt = new Attempt(address, from, type);
+  const connection = new Connection(address, from, type);
+  const { descriptor } = connection;
   try {
-    while (!attempt.tryOnce()) {
-      if (attempt.backoff.block(deadline)) continue;
-      throw refusal("ETIMEDOUT", { action: attempt.action, syscall: "connect" });
-    }
-    return attempt.connected();
+    const result = connection.connectNow();
+    if (result >= 0) return connection.connected;
+    return descriptor.retrying(CONNECT).goOnSync(result, new Connecting(connection), deadline);
   } catch (error) {
-    attempt.giveUp();
+    descriptor.close();
     throw error;
   }
 }
+
+/** The key of the queue in which a connection waits. */
+const CONNECT = "connect";

@@ -3,23 +3,16 @@
  * @module
  */
 
-import {
-  checked,
-  errnoNumber,
-  failure,
-  file,
-  native,
-  sockets,
-  UnixSocketError,
-} from "../../ffi/mod.ts";
+import { errnoNumber, failure, file, native, sockets, UnixSocketError } from "../../ffi/mod.ts";
 import { type Address, type AddressLike, formatAddress, parseAddress, quote } from "../address.ts";
 import { type AllowedPeers, type AuthorizePeer, type Gate, gateOf } from "./authorize.ts";
 import { bindSocket, removePath } from "./bind.ts";
 import { Descriptor } from "../io/descriptor.ts";
 import type { Fd } from "../fd/fd.ts";
-import { type Operation, wouldBlock, YIELD } from "../io/operation_queue.ts";
+import { NOT_TRIED, type Operation, SingleCall, wouldBlock, YIELD } from "../io/operation_queue.ts";
 import { Backoff, sleep } from "../io/backoff.ts";
-import { isReady } from "../fd/shared_open_file.ts";
+import { isReady } from "../io/byte_calls.ts";
+import { iterateUntilClosed } from "../io/web_streams.ts";
 import { adoptSocket, createSocket, Socket } from "./socket.ts";
 import {
   type AsyncOptions,
@@ -95,20 +88,24 @@ export function createBound(
   const stale = checkWord(ifAbsent(options?.stale, "replace"), "stale", ["replace", "fail"]);
   const unlinkOnClose = checkFlag(options?.unlinkOnClose, "unlinkOnClose", true);
   const parsed = parseAddress(address, "bind");
-  if (mode !== undefined && parsed.kind !== "pathname") {
+  const { address: bindTo, raw } = parsed;
+  if (mode !== undefined && raw.kind !== "pathname") {
     throw new TypeError("Cannot give a mode to an address that is no file");
   }
-  const descriptor = new Descriptor(createSocket(type, `Cannot bind to ${quote(parsed)}`, parsed));
+  const descriptor = new Descriptor(createSocket(type, () => ({
+    action: `Cannot bind to ${quote(bindTo)}`,
+    address: formatAddress(bindTo),
+  })));
   try {
     const bound = bindSocket(descriptor.fd, parsed, { mode, stale, type });
     if (bound !== null) descriptor.beforeClose = () => removePath(bound);
-    finish(descriptor, parsed);
+    finish(descriptor, bindTo);
     if (!unlinkOnClose) descriptor.beforeClose = null;
   } catch (error) {
     descriptor.close();
     throw error;
   }
-  return { descriptor, localAddr: parsed.kind === "unnamed" ? null : parsed };
+  return { descriptor, localAddr: raw.kind === "unnamed" ? null : bindTo };
 }
 
 /** Makes a socket of a type, binds it and listens. */
@@ -121,11 +118,13 @@ export function createListening(
   const { SOMAXCONN } = native().abi.constants;
   const backlog = checkInteger(ifAbsent(options?.backlog, SOMAXCONN), "a backlog", 0, 0x7fff_ffff);
   const gate = gateOf(options?.authorize);
-  const bound = createBound(type, address, options, (descriptor, parsed) => {
-    checked(sockets.listen(descriptor.fd, backlog), {
-      action: `Cannot listen on ${quote(parsed)}`,
+  const bound = createBound(type, address, options, (descriptor, bindTo) => {
+    const result = sockets.listen(descriptor.fd, backlog);
+    if (result >= 0) return;
+    throw failure(result, {
+      action: `Cannot listen on ${quote(bindTo)}`,
       syscall: "listen",
-      address: formatAddress(parsed),
+      address: formatAddress(bindTo),
     });
   });
   return { ...bound, gate };
@@ -147,14 +146,12 @@ export function adoptListening(
   return { descriptor, localAddr: null, gate };
 }
 
-/** What may be over in a moment: an iteration waits and goes on. */
-const PASSING = ["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "ECONNABORTED"];
+/** Transient errors of accept(2): the iterator backs off and retries. */
+const TRANSIENT = ["EMFILE", "ENFILE", "ENOMEM", "ENOBUFS", "ECONNABORTED"];
 
-/** The pauses of an iteration after such an error, in milliseconds. */
+/** The delays of the iterator after a transient error. */
 const MIN_PAUSE_MS = 5;
 const MAX_PAUSE_MS = 1000;
-
-const ACCEPTING = "Cannot accept a connection";
 
 /** How many connections one attempt refuses before it lets others have a turn. */
 const MAX_REFUSALS = 32;
@@ -192,12 +189,19 @@ export abstract class Listener<Connection> extends Socket {
    * @throws {UnixSocketError} EMFILE, ENFILE: no descriptor is free; the connection stays in the
    * backlog, so pause before the next call. EBADF: closed, also while this waited.
    */
-  async accept(options?: AsyncOptions): Promise<Connection> {
-    const signal = checkSignal(options);
-    const work = this.#accepting();
-    // Asked before the wait, so that it outlives the listener.
-    const local = this.localAddr;
-    return this.#wrap(await this.descriptor.reading.run(work, signal), local);
+  accept(options?: AsyncOptions): Promise<Connection> {
+    try {
+      const signal = checkSignal(options);
+      this.assertOpen("accept a connection", "accept4");
+      // Asked before the wait, so that it outlives the listener.
+      const local = this.localAddr;
+      const queue = this.descriptor.reading;
+      const fd = queue.mayTry() ? this.#acceptNow() : NOT_TRIED;
+      if (fd >= 0) return Promise.resolve(this.#wrap(fd, local));
+      return queue.goOn(fd, this.#accepting(local), signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
   }
 
   /**
@@ -207,9 +211,12 @@ export abstract class Listener<Connection> extends Socket {
    */
   acceptSync(options?: SyncOptions): Connection {
     const deadline = checkDeadline(options);
-    const work = this.#accepting();
+    this.assertOpen("accept a connection", "accept4");
     const local = this.localAddr;
-    return this.#wrap(this.descriptor.reading.runSync(work, deadline), local);
+    const queue = this.descriptor.reading;
+    const fd = queue.idle ? this.#acceptNow() : NOT_TRIED;
+    if (fd >= 0) return this.#wrap(fd, local);
+    return queue.goOnSync(fd, this.#accepting(local), deadline);
   }
 
   /**
@@ -217,21 +224,20 @@ export abstract class Listener<Connection> extends Socket {
    * open. While descriptors or memory are short, it waits from 5 milliseconds up to a second and
    * goes on; the connections stay in the backlog.
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<Connection, void, void> {
+  [Symbol.asyncIterator](): AsyncGenerator<Connection, void, void> {
     const backoff = new Backoff(MIN_PAUSE_MS, MAX_PAUSE_MS);
-    while (!this.closed) {
-      let connection;
-      try {
-        connection = await this.accept();
-      } catch (error) {
-        if (this.closed) return;
-        if (!(error instanceof UnixSocketError) || !PASSING.includes(error.code)) throw error;
-        await sleep(backoff.next(), this.closing, this.descriptor.refd).catch(() => {});
-        continue;
+    return iterateUntilClosed(this, async () => {
+      for (;;) {
+        try {
+          const connection = await this.accept();
+          backoff.reset();
+          return connection;
+        } catch (error) {
+          if (!(error instanceof UnixSocketError) || !TRANSIENT.includes(error.code)) throw error;
+          await sleep(backoff.next(), this.closing, this.descriptor.refd);
+        }
       }
-      backoff.reset();
-      yield connection;
-    }
+    });
   }
 
   /**
@@ -243,27 +249,25 @@ export abstract class Listener<Connection> extends Socket {
     super.close();
   }
 
-  #accepting(): Operation {
-    this.assertOpen("accept a connection", "accept4");
+  #accepting(local: Address): Operation<Connection> {
+    const attempt = () => this.#acceptNow();
+    const outcome = (fd: number) => this.#wrap(fd, local);
+    return new SingleCall(this, "Cannot accept a connection", "accept4", attempt, outcome);
+  }
+
+  /** One attempt to accept: a descriptor, a negated errno, or YIELD after many refusals. */
+  #acceptNow(): number {
     const { descriptor } = this;
-    return {
-      owner: this,
-      attempt: () => {
-        for (let refusals = 0; refusals < MAX_REFUSALS; refusals++) {
-          // Whoever has the open file too may have set it back to blocking.
-          if (descriptor.shared && !isReady(descriptor.fd, "readable")) return wouldBlock();
-          const result = sockets.accept(descriptor.fd);
-          // A listener that was shut down says "would block" for ever, and that it is readable.
-          const ended = result === wouldBlock() && sockets.hasReadEnded(descriptor.fd);
-          if (ended) return -errnoNumber("EINVAL");
-          if (result < 0 || this.#lets(result)) return result;
-        }
-        return YIELD;
-      },
-      outcome: (fd) => fd,
-      fail: (negated, detail) =>
-        failure(negated, { action: ACCEPTING, syscall: "accept4", detail }),
-    };
+    for (let refusals = 0; refusals < MAX_REFUSALS; refusals++) {
+      // Another process that has the open file may have set it back to blocking.
+      if (descriptor.shared && !isReady(descriptor.fd, "readable")) return wouldBlock();
+      const result = sockets.accept(descriptor.fd);
+      // A listener that was shut down says "would block" for ever, and that it is readable.
+      const ended = result === wouldBlock() && sockets.hasReadEnded(descriptor.fd);
+      if (ended) return -errnoNumber("EINVAL");
+      if (result < 0 || this.#lets(result)) return result;
+    }
+    return YIELD;
   }
 
   /** Whether the peer of a connection may stay; closes it otherwise. */

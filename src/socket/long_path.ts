@@ -4,8 +4,7 @@
  * @module
  */
 
-import { errnoNumber, file, native, refusal, sockaddr } from "../../ffi/mod.ts";
-import { type Address, formatAddress, pathBytes, quote } from "../address.ts";
+import { errnoNumber, file, native, sockaddr } from "../../ffi/mod.ts";
 
 const SLASH = 0x2f;
 const encoder = new TextEncoder();
@@ -47,53 +46,27 @@ export function maxPlainPath(): number {
 }
 
 /**
- * Calls `connect` with the packed address of a peer. A path too long for a sockaddr_un is opened
- * with O_PATH first. Returns what `connect` returns, or the negated errno of the opening; ENAMETOOLONG
- * where there is no such way.
+ * Calls `connect` with the sockaddr of a peer. A path too long for a sockaddr_un is opened with O_PATH
+ * first. Returns the result of `connect`, or the negated errno of the opening; ENAMETOOLONG on macOS.
  */
 export function withPeerSockaddr(
-  address: Address,
+  address: sockaddr.RawAddress,
   connect: (packed: Uint8Array) => number,
 ): number {
-  const layout = native().abi.layouts.sockaddr_un;
-  if (address.kind === "unnamed") return connect(sockaddr.packUnnamed(layout));
-  if (address.kind === "abstract") return connect(sockaddr.packAbstract(layout, address.name));
-  const path = pathBytes(address);
-  if (path.length <= maxPlainPath()) return connect(sockaddr.packPathname(layout, path));
-  if (!supportsLongPaths()) return -errnoNumber("ENAMETOOLONG");
-  const fd = file.openPath(path, 0);
+  const packed = packPlain(address);
+  if (packed !== null) return connect(packed);
+  if (!supportsLongPaths() || address.kind !== "pathname") return -errnoNumber("ENAMETOOLONG");
+  const fd = file.openPath(address.bytes, 0);
   if (fd < 0) return fd;
   try {
-    return connect(sockaddr.packPathname(layout, procPath(fd)));
+    return connect(sockaddr.packPathname(native().abi.layouts.sockaddr_un, procPath(fd)));
   } finally {
     file.close(fd);
   }
 }
 
-/** Whether an address can be packed as it is, without a detour over a descriptor. */
-export function fitsPlain(address: Address): boolean {
-  return address.kind !== "pathname" || pathBytes(address).length <= maxPlainPath();
-}
-
-/**
- * The packed form of an address whose path fits as it is.
- *
- * @throws {UnixSocketError} ENAMETOOLONG for a longer path, EINVAL for the unnamed address
- */
-export function packPlain(address: Address): Uint8Array {
-  const layout = native().abi.layouts.sockaddr_un;
-  const refuse = (code: string, detail: string) =>
-    refusal(code, {
-      action: `Cannot send to ${quote(address)}`,
-      syscall: "sendto",
-      address: formatAddress(address),
-      detail,
-    });
-  if (address.kind === "unnamed") throw refuse("EINVAL", "it has no name to send to");
-  if (address.kind === "abstract") return sockaddr.packAbstract(layout, address.name);
-  const path = pathBytes(address);
-  if (path.length > maxPlainPath()) {
-    throw refuse("ENAMETOOLONG", `at most ${maxPlainPath()} bytes fit here`);
-  }
-  return sockaddr.packPathname(layout, path);
+/** The sockaddr of an address; null for a path that does not fit. */
+export function packPlain(address: sockaddr.RawAddress): Uint8Array | null {
+  if (address.kind === "pathname" && address.bytes.length > maxPlainPath()) return null;
+  return sockaddr.packSockaddr(native().abi.layouts.sockaddr_un, address);
 }

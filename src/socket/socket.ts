@@ -5,6 +5,8 @@
 
 import {
   checked,
+  failure,
+  type FailureContext,
   file,
   linuxConstants,
   native,
@@ -12,7 +14,7 @@ import {
   sockaddr,
   sockets,
 } from "../../ffi/mod.ts";
-import { type Address, formatAddress, fromRawAddress } from "../address.ts";
+import { type Address, fromRawAddress } from "../address.ts";
 import {
   type Credentials,
   peerCredentials,
@@ -319,7 +321,7 @@ export abstract class Socket implements Disposable {
   }
 
   /**
-   * Aborted when the socket closes or is given away: for waits that no lane knows of.
+   * Aborted when the socket closes or is given away: for waits outside the queues.
    * @ignore
    */
   protected get closing(): AbortSignal {
@@ -370,13 +372,21 @@ export abstract class Socket implements Disposable {
   }
 }
 
-/** A new socket's descriptor number. */
-export function createSocket(type: number, action: string, address: Address): number {
-  return checked(sockets.socket(type), {
-    action,
-    syscall: "socket",
-    address: formatAddress(address),
+/** The descriptor number of a new socket; `context` is asked only if socket(2) fails. */
+export function createSocket(type: number, context: () => Omit<FailureContext, "syscall">): number {
+  const fd = sockets.socket(type);
+  if (fd < 0) throw failure(fd, { ...context(), syscall: "socket" });
+  return fd;
+}
+
+/** Two sockets that are connected to each other (socketpair(2)). */
+export function pairOf<T>(type: number, wrap: (fd: number) => T): [T, T] {
+  const ends: [number, number] = [-1, -1];
+  checked(sockets.socketpair(type, ends), {
+    action: "Cannot create a pair of sockets",
+    syscall: "socketpair",
   });
+  return [wrap(ends[0]), wrap(ends[1])];
 }
 
 /** How a foreign descriptor has to be. */

@@ -4,7 +4,6 @@
  */
 
 import { boundInodes, errnoNumber, file, native, sockets } from "../../ffi/mod.ts";
-import type { Address } from "../address.ts";
 import { splitPath, withPeerSockaddr } from "./long_path.ts";
 
 /** What the look at a path came to; `"unknown"` is a lack of descriptors or memory to look with. */
@@ -25,13 +24,13 @@ const STALE: ProbeResult = { is: "stale" };
  * before all else (unp_connect in xnu's uipc_usrreq.c): a socket of another type is told EPROTOTYPE by
  * whoever is there, and refused where nobody is.
  */
-export function probePath(address: Address, path: Uint8Array, type: number): ProbeResult {
+export function probePath(path: Uint8Array, type: number): ProbeResult {
   const { os, constants: { SOCK_STREAM, SOCK_DGRAM } } = native().abi;
-  if (os === "darwin") return answers(address, type === SOCK_STREAM ? SOCK_DGRAM : SOCK_STREAM);
-  const first = answers(address, type);
+  if (os === "darwin") return answers(path, type === SOCK_STREAM ? SOCK_DGRAM : SOCK_STREAM);
+  const first = answers(path, type);
   if (first.is !== "stale") return first;
   const bound = isBound(path, type);
-  return bound.is === "stale" ? answers(address, type) : bound;
+  return bound.is === "stale" ? answers(path, type) : bound;
 }
 
 /** Whether an errno says that something ran short, and nothing about what was asked. */
@@ -44,10 +43,11 @@ function unsure(negated: number, syscall: string): ProbeResult {
   return isLack(negated) ? { is: "unknown", negated, syscall } : SERVED;
 }
 
-function answers(address: Address, type: number): ProbeResult {
+function answers(path: Uint8Array, type: number): ProbeResult {
   const probe = sockets.socket(type);
   if (probe < 0) return unsure(probe, "socket");
   try {
+    const address = { kind: "pathname", bytes: path } as const;
     const answer = withPeerSockaddr(address, (packed) => sockets.connect(probe, packed));
     if (answer === -errnoNumber("ECONNREFUSED") || answer === -errnoNumber("ENOENT")) return STALE;
     // All else says that somebody is there, or may be: taken, backlog full, another type, not ours

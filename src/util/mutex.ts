@@ -1,13 +1,15 @@
 /**
- * One at a time, in the order of the calls.
+ * A mutex for asynchronous actions.
  * @module
  */
 
-/** Lets asynchronous actions run one after the other. */
+import { abortable } from "./abort.ts";
+
+/** Runs asynchronous actions one at a time, first in, first out. */
 export class Mutex {
   #last: Promise<void> = Promise.resolve();
 
-  /** Runs an action when those before it have ended; the signal ends only the waiting for its turn. */
+  /** Runs an action when those before it have ended. The signal ends only the wait for its turn. */
   async run<T>(action: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const before = this.#last;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -24,22 +26,4 @@ export class Mutex {
       resolve();
     }
   }
-}
-
-/** What a promise comes to, or the signal's reason as soon as that is aborted. */
-export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return promise;
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    if (signal.aborted) abort();
-    else signal.addEventListener("abort", abort, { once: true });
-    const settled = () => signal.removeEventListener("abort", abort);
-    promise.then((value) => {
-      settled();
-      resolve(value);
-    }, (error) => {
-      settled();
-      reject(error);
-    });
-  });
 }

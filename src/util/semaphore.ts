@@ -1,24 +1,26 @@
 /**
- * So many at a time, in the order of the calls.
+ * A counting semaphore.
  * @module
  */
 
-/** A number of places, and the line of those who wait for one. */
+import { onAbort } from "./abort.ts";
+
+/** A counting semaphore; waiters are served first in, first out. */
 export class Semaphore {
   #free: number;
   readonly #line = new Set<() => void>();
 
-  /** `Infinity` for a place for everybody. */
+  /** With `Infinity`, nobody ever waits. */
   constructor(count: number) {
     this.#free = count;
   }
 
-  /** How many wait. */
+  /** The number of waiters. */
   get waiting(): number {
     return this.#line.size;
   }
 
-  /** Takes a place, at once or when it is free and nobody has waited longer; or rejects with the signal's reason. */
+  /** Takes a place, at once or in turn. Rejects with the signal's reason if that comes first. */
   enter(signal: AbortSignal | undefined): Promise<void> {
     if (signal?.aborted) return Promise.reject(signal.reason);
     if (this.#free > 0) {
@@ -26,20 +28,19 @@ export class Semaphore {
       return Promise.resolve();
     }
     return new Promise((resolve, reject) => {
-      const abort = () => {
-        this.#line.delete(take);
-        reject(signal!.reason);
-      };
       const take = () => {
-        signal?.removeEventListener("abort", abort);
+        stop?.();
         resolve();
       };
+      const stop = signal && onAbort(signal, () => {
+        this.#line.delete(take);
+        reject(signal.reason);
+      });
       this.#line.add(take);
-      signal?.addEventListener("abort", abort, { once: true });
     });
   }
 
-  /** Gives a place back, to whoever has waited longest. */
+  /** Gives a place back, to the first waiter if there is one. */
   leave(): void {
     for (const take of this.#line) {
       this.#line.delete(take);
