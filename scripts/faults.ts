@@ -1,6 +1,5 @@
 /**
- * Runs random operations amid faults against a model, by seed: `npm run faults` comes here by way of
- * `scripts/faults.mjs`. What is run is in tests/faults.
+ * Runs random operations amid faults against a model, by seed: `npm run faults`. What is run is in tests/faults.
  * @module
  */
 

@@ -1,5 +1,5 @@
 /**
- * The checks, then the one test suite on every runtime. `npm test` comes here by way of `scripts/test.mjs`.
+ * The checks, then the one test suite on every runtime. `npm test`.
  *
  * The last line it prints is `N passed, M failed`, over all runtimes, and `, K skipped` and `, L left out` where
  * there are such tests.

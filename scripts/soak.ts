@@ -1,6 +1,5 @@
 /**
- * Runs fresh seeds of tests/faults on all runtimes at once for as long as wanted: `npm run soak` comes here by way of
- * `scripts/soak.mjs`.
+ * Runs fresh seeds of tests/faults on all runtimes at once for as long as wanted: `npm run soak`.
  *
  * The last thing that it prints is a summary in JSON.
  * @module

@@ -1,5 +1,5 @@
 /**
- * `node scripts/systemd_trial.ts [deno|bun|node …]`: `afunix/systemd` under a real systemd, which runs as
+ * `npm run test:systemd -- [deno|bun|node …]`: `afunix/systemd` under a real systemd, which runs as
  * process 1 of namespaces of its own: activation by sockets of three types, `Type=notify`, reloading,
  * descriptors that are stored over a restart and a crash, the watchdog. Linux, root, systemd and
  * util-linux.

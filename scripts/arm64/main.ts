@@ -1,23 +1,19 @@
 /**
  * The suite on aarch64: as it is on such a machine, under QEMU's emulation of user programs on an x86_64 one.
- * `npm run test:arm64` comes here by way of `scripts/test_arm64.mjs`, and takes the options of `npm test`.
+ * `npm run test:arm64` takes the options of `npm test`.
  * @module
  */
 
 import { spawnSync } from "node:child_process";
 import { realpathSync } from "node:fs";
 import process from "node:process";
-import { join } from "@std/path";
+import { join } from "node:path";
 import { runtimeNames } from "../testing/options.ts";
 import { runInPlace } from "./namespace.ts";
 import { compiler, ensurePackages, libraries, programPath } from "./packages.ts";
 import { ensureRuntimes } from "./runtimes.ts";
 
-const suite = [
-  "--disable-warning=ExperimentalWarning",
-  "--import=./tests/support/std.ts",
-  join("scripts", "run_tests.ts"),
-];
+const suite = ["--disable-warning=ExperimentalWarning", join("scripts", "run_tests.ts")];
 
 async function main(): Promise<number> {
   const args = process.argv.slice(2);

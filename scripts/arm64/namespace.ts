@@ -13,7 +13,7 @@ import { once } from "node:events";
 import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import type { Duplex } from "node:stream";
-import { join } from "@std/path";
+import { join } from "node:path";
 
 /** The start of an ELF file: 64 bits, little-endian, any system's ABI, executable or shared, EM_AARCH64. */
 const magic = String.raw`\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00`;

@@ -5,7 +5,7 @@
 
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync } from "node:fs";
-import { join } from "@std/path";
+import { join } from "node:path";
 import { type RuntimeName, runtimeNames } from "../testing/options.ts";
 
 const packages: Record<RuntimeName, { name: string; program: string }> = {

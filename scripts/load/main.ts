@@ -1,6 +1,5 @@
 /**
- * Loads the library, on each runtime, with what no test has the time for. `npm run load` comes here by
- * way of `scripts/load.mjs`.
+ * Loads the library, on each runtime, with what no test has the time for. `npm run load`.
  *
  * Each scenario prints a line that tells what came of it; one that fails makes the exit code 1.
  * @module

@@ -1,7 +1,6 @@
 /**
  * The suite where the C library is musl, on the runtimes that exist there; elsewhere only the tests that ask
- * musl by a C compiler. `npm run test:musl` comes here by way of `scripts/test_musl.mjs`, and takes the options of
- * `npm test`.
+ * musl by a C compiler. `npm run test:musl` takes the options of `npm test`.
  * @module
  */
 
@@ -17,9 +16,8 @@ const binaries = resolve("node_modules", ".bin");
 
 /** Runs the suite with these arguments; its exit code. */
 function runSuite(args: readonly string[], path = process.env["PATH"]): number {
-  const suite = ["--disable-warning=ExperimentalWarning", "--import=./tests/support/std.ts"];
-  const script = join("scripts", "run_tests.ts");
-  const { status } = spawnSync(process.execPath, [...suite, script, "--skip-checks", ...args], {
+  const suite = ["--disable-warning=ExperimentalWarning", join("scripts", "run_tests.ts")];
+  const { status } = spawnSync(process.execPath, [...suite, "--skip-checks", ...args], {
     stdio: "inherit",
     env: { ...process.env, PATH: path },
   });
@@ -40,7 +38,7 @@ function main(): number {
   const args = process.argv.slice(2);
   const { name, version } = libc();
   if (name !== "musl") {
-    const status = runSuite(["--file", "tests/musl", ...args]);
+    const status = runSuite(["--file", "tests/ffi/musl", ...args]);
     console.log(
       `\nNo runtime was run on musl: the C library here is ${name} ${version}. ` +
         "What ran were the tests that ask musl by musl-gcc, or skip where it is missing.",

@@ -3,7 +3,7 @@
 import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import process from "node:process";
-import { join } from "@std/path";
+import { join } from "node:path";
 import { slowdown } from "./emulation.ts";
 import { type Noted, parseReport, type Report } from "./junit.ts";
 import { withLeftOut } from "./left_out.ts";

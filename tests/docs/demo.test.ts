@@ -94,8 +94,8 @@ function assertIdentical(finished: Finished, name: string, size: string, sha256:
 
 test("npm start streams the project's own README.md and passes it open, and each side knows its peer", async () => {
   await withPlace(async ({ options }) => {
-    const start = commandFor("node", join(ROOT, "scripts", "start.mjs"));
-    const finished = await run(start, options);
+    const start = commandFor("node", join(ROOT, "scripts", "run.mjs"));
+    const finished = await run([...start, "examples/demo/main.ts"], options);
     const readme = readFileSync(join(ROOT, "README.md"));
     const size = `${readme.length.toLocaleString("en-US")} bytes`;
     assertIdentical(finished, "README.md", size, digest(readme));
