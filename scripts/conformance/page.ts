@@ -2,140 +2,106 @@
 
 import { CASES, SECTIONS } from "../../tests/conformance/cases.ts";
 import { PROGRAMS } from "../../tests/conformance/programs.ts";
-import { type Count, nameOf, type RunCounts, sum } from "./counts.ts";
+import { nameOf, type Seen } from "./seen.ts";
+import { hasProgram, numbersInSource, type Sources } from "./sources.ts";
 
 const INTRODUCTION = `# Conformance
 
-What a library for Unix domain sockets is tried at, case by case, and which tests show it. The cases
-come from the manuals, from the kernel's source and from what the test suites of other languages try.
-A case is **kernel** where it says how Linux behaves, which the library relies on or hands on;
-**library** where it is the library's own contract; **macOS** where that differs. The tests are in
+The cases that a library for Unix domain sockets is tried at, the tests that show each case, and where the case passed.
+The cases come from the manuals, from the kernel's source and from what the test suites of other languages try.
+A case is **kernel** if it says how Linux behaves, which the library relies on or hands on;
+**library** if it is the library's own contract; **macOS** where that differs. The tests are in
 \`tests/\`, and their titles begin with the numbers of their cases. They use real sockets, and
 other processes wherever a case speaks of them.
 
-✓ 3: three tests, and all passed. ✗ 1 of 3: one failed. Numbers are never given again, so that some are
-missing. This page is made by \`npm run conformance\`, which runs the test files that have changed;
-\`npm run conformance -- --all\` runs all, and \`npm run conformance -- FILE\` takes in what
-\`npm test -- --results FILE\` or \`npm run test:arm64 -- --results FILE\` wrote.
+A case has passed on a runtime if a test of it passed there and none failed. Numbers are never given again, so that
+some are missing. \`npm run conformance\` writes this page from the tests and from \`tests/conformance/seen.json\`;
+\`npm run conformance -- FILE\` first takes in what \`npm test -- --results FILE\` or
+\`npm run test:arm64 -- --results FILE\` wrote.
 `;
 
-/** The page, of what was counted. */
-export function renderPage(runs: readonly RunCounts[]): string {
+const NAMES: Record<string, string> = { deno: "Deno", bun: "Bun", node: "Node.js" };
+
+/** The page, of the sources of the tests and of what was seen when they ran. */
+export function renderPage(sources: Sources, seen: readonly Seen[]): string {
+  const filesWith = (fits: (source: string) => boolean) =>
+    [...sources].filter(([, source]) => fits(source)).map(([path]) =>
+      path.replace(/^tests\/(.*)\.test\.ts$/, "$1")
+    ).sort().join(", ");
+  const machines = [...Map.groupBy(seen, ({ machine }) => machine)];
   return [
     INTRODUCTION,
     "## Totals\n",
-    totals(runs),
+    totals(seen),
+    "Programs for arm64 ran under emulation: see [aarch64](guides/platforms.md#aarch64).\n",
     ...SECTIONS.flatMap(({ letter, title, cases }) => [
       `## ${letter}. ${title}\n`,
       table(
-        ["case", "what", "by", "tests", ...headings(runs)],
+        ["case", "what", "by", "tests", ...machines.map(([machine]) => `passed on ${machine}`)],
         cases.map(({ id, what, by, untested }) => [
           id,
           what,
           by,
-          filesWith(runs, "cases", id).join(", ") ||
+          filesWith((source) => numbersInSource(source).has(id)) ||
           (untested === undefined ? "none" : "see below"),
-          ...runs.map((run) => cell(counted(run, "cases", id))),
+          ...machines.map(([, runs]) => passedOn(id, runs)),
         ]),
       ),
     ]),
     "## Programs\n",
     "Who talks with the library in tests, as its client or its server.\n",
     table(
-      ["program", "what", "tests", ...headings(runs)],
-      PROGRAMS.map(({ name, what }) => [
-        name,
-        what,
-        filesWith(runs, "programs", name).join(", ") || "none",
-        ...runs.map((run) => cell(counted(run, "programs", name))),
+      ["program", "what", "tests"],
+      PROGRAMS.map((program) => [
+        program.name,
+        program.what,
+        filesWith((source) => hasProgram(source, program)) || "none",
       ]),
     ),
-    ...notes(runs),
-  ].join("\n").trimEnd() + "\n";
+    "## What no test on Linux shows\n",
+    ...[...CASES.values()].filter(({ untested }) => untested !== undefined)
+      .map(({ id, what, untested }) => `- ${id} (${what}): ${untested}`),
+    "\n## What was skipped\n",
+    skips(seen),
+  ].join("\n");
 }
 
-function totals(runs: readonly RunCounts[]): string {
-  const ids = [...CASES.keys()];
-  const cases = runs.map((run) => ids.map((id) => counted(run, "cases", id)));
-  const number = (count: number) => count.toLocaleString("en");
-  return table(["", ...headings(runs)], [
-    ["runtime", ...runs.map(({ runtime }) => runtime.split(" ")[1]!)],
-    ["machine", ...runs.map(({ machine }) => machine)],
-    [
-      `cases that passed, of ${ids.length}`,
-      ...cases.map((of) => number(of.filter(isPassed).length)),
-    ],
-    [
-      "cases with a test that failed",
-      ...cases.map((of) => number(of.filter(([, , f]) => f > 0).length)),
-    ],
-    ["tests of cases that passed", ...cases.map((of) => number(sum(of)[0]))],
-    ...["tests of the suite that passed", "tests that were skipped", "tests that failed"].map((
-      title,
-      i,
-    ) => [
-      title,
-      ...runs.map(({ files }) => number(sum(Object.values(files).map(({ all }) => all))[i]!)),
-    ]),
+function totals(seen: readonly Seen[]): string {
+  const row = (title: string, cell: (run: Seen) => string | number) => [
+    title,
+    ...seen.map((run) => cell(run).toLocaleString("en")),
+  ];
+  return table(["", ...seen.map((run) => NAMES[nameOf(run)]!)], [
+    row("runtime", ({ runtime }) => runtime.split(" ")[1]!),
+    row("machine", ({ machine }) => machine),
+    row("seen on", ({ date }) => date),
+    row("test files that ran", ({ files: [ran, of] }) => `${ran} of ${of}`),
+    row(`cases that passed, of ${CASES.size}`, ({ cases }) => words(cases).length),
+    row("cases with a test that failed", ({ failedCases }) => words(failedCases).length),
+    row("tests that passed", ({ passed }) => passed),
+    row("tests that were skipped", ({ skipped }) => skipped),
+    row("tests that failed", ({ failed }) => failed),
   ]);
 }
 
-/** Why some cases have no test, and which tests were skipped. */
-function notes(runs: readonly RunCounts[]): string[] {
-  const untested = [...CASES.values()].filter(({ untested }) => untested !== undefined);
-  const skipped = new Map<string, string[]>();
-  for (const run of runs) {
-    for (const { skipped: titles } of Object.values(run.files)) {
-      for (const [title, reason] of Object.entries(titles)) {
-        const line = reason === "" ? title : `${title}: ${reason}`;
-        skipped.set(line, [...skipped.get(line) ?? [], headingOf(run, runs)]);
-      }
-    }
-  }
-  const lines: string[] = [];
-  if (untested.length > 0) {
-    lines.push("## What no test on Linux shows\n");
-    for (const { id, what, untested: why } of untested) lines.push(`- ${id} (${what}): ${why}`);
-    lines.push("");
-  }
-  if (skipped.size > 0) {
-    lines.push("## What was skipped\n");
-    for (const [line, where] of skipped) lines.push(`- ${where.join(", ")}: ${escaped(line)}`);
-  }
-  return lines;
+/** The runtimes of one kind of machine on which a case passed. */
+function passedOn(id: string, runs: readonly Seen[]): string {
+  const passed = runs.filter(({ cases }) => words(cases).includes(id));
+  if (passed.length === runs.length) return "all";
+  return passed.map((run) => NAMES[nameOf(run)]!).join(", ");
 }
 
-function headings(runs: readonly RunCounts[]): string[] {
-  return runs.map((run) => headingOf(run, runs));
-}
-
-/** "Deno", with the machine where there are several. */
-function headingOf({ runtime, machine }: RunCounts, runs: readonly RunCounts[]): string {
-  const name = { deno: "Deno", bun: "Bun", node: "Node.js" }[nameOf(runtime)] ?? runtime;
-  const several = new Set(runs.map(({ machine }) => machine)).size > 1;
-  return several ? `${name} ${machine.split(" ")[1]}` : name;
-}
-
-function counted(run: RunCounts, kind: "cases" | "programs", key: string): Count {
-  return sum(Object.values(run.files).map((file) => file[kind][key] ?? [0, 0, 0]));
-}
-
-/** The names of the files with tests of it, on any runtime. */
-function filesWith(runs: readonly RunCounts[], kind: "cases" | "programs", key: string): string[] {
-  const names = runs.flatMap(({ files }) =>
-    Object.entries(files).filter(([, file]) => file[kind][key] !== undefined).map(([path]) => path)
+/** How many tests each runtime skipped, by the reason. */
+function skips(seen: readonly Seen[]): string {
+  const reasons = [...new Set(seen.flatMap(({ reasons }) => Object.keys(reasons)))];
+  return table(
+    ["reason, or the test", ...seen.map((run) => `${NAMES[nameOf(run)]}, ${run.machine}`)],
+    reasons.map((reason) => [reason, ...seen.map((run) => String(run.reasons[reason] ?? ""))]),
   );
-  return [...new Set(names)].sort().map((path) => path.replace(/^tests\/(.*)\.test\.ts$/, "$1"));
 }
 
-function isPassed([passed, , failed]: Count): boolean {
-  return passed > 0 && failed === 0;
-}
-
-function cell([passed, skipped, failed]: Count): string {
-  if (failed > 0) return `✗ ${failed} of ${passed + skipped + failed}`;
-  if (passed === 0) return skipped === 0 ? "" : "skipped";
-  return skipped === 0 ? `✓ ${passed}` : `✓ ${passed}, ${skipped} skipped`;
+function words(text: string): string[] {
+  return text.split(" ").filter(Boolean);
 }
 
 /** As the formatter would have it: every column as wide as its widest cell. */

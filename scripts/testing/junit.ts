@@ -1,6 +1,6 @@
-/** Reads the JUnit reports of the three runtimes, as far as they agree. */
+/** Reads the JUnit reports of the three runtimes. */
 
-import { type Element, parseXml } from "./xml.ts";
+import { DOMParser, type Element, type Node, onErrorStopParsing } from "@xmldom/xmldom";
 
 /** A test, and why it failed or was skipped. */
 export interface Noted {
@@ -10,75 +10,75 @@ export interface Noted {
   leftOut?: true;
 }
 
+/** How the tests of a file ended. */
 export interface Report {
-  passed: number;
-  /** Their titles. */
-  passedNames: string[];
+  /** Their titles; a title of several tests is there as often. */
+  passed: string[];
   skipped: Noted[];
   failed: Noted[];
 }
 
-interface Entry {
-  /** The titles from the outermost suite or test inwards, joined by the report's separator. */
-  path: string;
-  element: Element;
-}
-
 /**
  * Counts the tests in a report. Each leaf counts once; a suite or a test with subtests counts only if it failed although
- * everything in it passed. Undefined if the report is incomplete, as it is after a crash.
+ * everything in it passed. Returns undefined if the report is incomplete, as it is after a crash.
  */
 export function parseReport(xml: string): Report | undefined {
-  const root = parseXml(xml);
+  const root = rootOf(xml);
   if (root === undefined) return undefined;
-  // Deno lists subtests flat, as "test > subtest"; Bun and Node nest them.
-  const separator = root.attributes["name"] === "deno test" ? " > " : "\0";
-  const entries = [...entriesIn(root, [], separator)];
-  const report: Report = { passed: 0, passedNames: [], skipped: [], failed: [] };
-  for (const { path, element } of entries) {
-    const inner = entries.filter((other) => other.path.startsWith(path + separator));
-    const name = path.replaceAll("\0", " > ").replaceAll(/\s+/g, " ");
-    const skip = child(element, "skipped");
+  const entries = [...entriesIn(root, "")];
+  const report: Report = { passed: [], skipped: [], failed: [] };
+  for (const { name, element } of entries) {
+    const inner = entries.filter((other) => other.name.startsWith(`${name} > `));
+    const [skip] = childrenOf(element, /^skipped$/);
     const failure = failureOf(element);
-    if (skip !== undefined) {
-      if (inner.length === 0) report.skipped.push({ name, message: messageOf(skip) });
-    } else if (failure !== undefined) {
+    if (failure !== undefined) {
       if (inner.some((other) => failureOf(other.element))) continue;
       report.failed.push({ name, message: messageOf(failure) });
-    } else if (inner.length === 0 && element.tag === "testcase") {
-      report.passed++;
-      report.passedNames.push(name);
-    }
+    } else if (inner.length > 0) continue;
+    else if (skip !== undefined) report.skipped.push({ name, message: messageOf(skip) });
+    else if (element.tagName === "testcase") report.passed.push(name);
   }
   return report;
 }
 
-function* entriesIn(parent: Element, path: readonly string[], separator: string): Generator<Entry> {
-  for (const element of parent.children) {
-    if (element.tag !== "testcase" && element.tag !== "testsuite") continue;
-    const title = element.attributes["name"] ?? "";
+function rootOf(xml: string): Element | undefined {
+  try {
+    const parser = new DOMParser({ onError: onErrorStopParsing });
+    return parser.parseFromString(xml, "text/xml").documentElement ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Every suite and test. Deno lists subtests flat, as "test > subtest"; Bun and Node.js nest them. */
+function* entriesIn(
+  parent: Element,
+  outer: string,
+): Generator<{ name: string; element: Element }> {
+  for (const element of childrenOf(parent, /^test(case|suite)$/)) {
+    const title = (element.getAttribute("name") ?? "").replaceAll(/\s+/g, " ");
     // Deno and Bun have a suite for each file, which is no test's parent.
-    const isFile = parent.tag === "testsuites" && element.tag === "testsuite" &&
+    const isFile = parent.tagName === "testsuites" && element.tagName === "testsuite" &&
       /\.ts$/.test(title);
-    const inside = isFile ? path : [...path, title];
-    if (!isFile) yield { path: inside.join(separator), element };
-    yield* entriesIn(element, inside, separator);
+    const name = isFile ? "" : outer === "" ? title : `${outer} > ${title}`;
+    if (!isFile) yield { name, element };
+    yield* entriesIn(element, name);
   }
 }
 
 /** Deno notes a cancelled test as an error; a todo that fails is noted as skipped too, and is no failure. */
 function failureOf(element: Element): Element | undefined {
-  if (child(element, "skipped")) return undefined;
-  return child(element, "failure") ?? child(element, "error");
+  if (childrenOf(element, /^skipped$/).length > 0) return undefined;
+  return childrenOf(element, /^(failure|error)$/)[0];
 }
 
-function child(element: Element, tag: string): Element | undefined {
-  return element.children.find((each) => each.tag === tag);
+function childrenOf(element: Element, tag: RegExp): Element[] {
+  return [...element.childNodes].filter((node: Node): node is Element => tag.test(node.nodeName));
 }
 
 function messageOf(element: Element): string {
-  const message = element.attributes["message"] ?? "";
-  const text = element.text.trim();
+  const message = element.getAttribute("message") ?? "";
+  const text = (element.textContent ?? "").trim();
   if (text === "") return message === "true" ? "" : message;
   return text.includes(message) ? text : `${message}\n${text}`;
 }

@@ -2,26 +2,10 @@
 
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { slowdown } from "./emulation.ts";
 
 export type RuntimeName = "deno" | "bun" | "node";
 
 export const runtimeNames: readonly RuntimeName[] = ["deno", "bun", "node"];
-
-export interface Options {
-  runtimes: readonly RuntimeName[];
-  /** Parts of the names of the test files to run; none means all files. */
-  files: readonly string[];
-  checks: boolean;
-  suite: boolean;
-  /** Seconds that one test file may take. */
-  fileTimeout: number;
-  /** How many test files run at a time. */
-  jobs: number;
-  /** Where to write how each test ended, or undefined. */
-  results: string | undefined;
-  help: boolean;
-}
 
 /** As many as there are processors, but no crowd: most tests are of several processes. */
 const DEFAULT_JOBS = Math.min(availableParallelism(), 4);
@@ -37,46 +21,34 @@ export const usage: string = `Usage: npm test [-- OPTIONS]
   --results FILE          writes there, as JSON, how each test ended
   --help`;
 
-/** Throws an Error meant for the user if the arguments make no sense. */
-export function parseOptions(args: readonly string[]): Options {
+export type Options = ReturnType<typeof parseOptions>;
+
+/** Throws an Error meant for the user if the arguments make no sense; the default time limit grows with `slowdown`. */
+export function parseOptions(args: readonly string[], slowdown = 1) {
   const { values } = parseArgs({
     args: [...args],
     options: {
-      "runtime": { type: "string", multiple: true },
-      "file": { type: "string", multiple: true },
+      "runtime": { type: "string", multiple: true, default: [] },
+      "file": { type: "string", multiple: true, default: [""] },
       "skip-checks": { type: "boolean" },
       "only-checks": { type: "boolean" },
-      "file-timeout": { type: "string" },
-      "jobs": { type: "string" },
+      "file-timeout": { type: "string", default: String(180 * slowdown) },
+      "jobs": { type: "string", default: String(DEFAULT_JOBS) },
       "results": { type: "string" },
       "help": { type: "boolean" },
     },
   });
+  const { runtime: asked, file: files, results, help } = values;
   if (values["skip-checks"] && values["only-checks"]) {
     throw new Error("--skip-checks and --only-checks together leave nothing to do");
   }
-  const asked = values.runtime ?? [];
-  for (const name of asked) {
-    if (!isRuntimeName(name)) throw new Error(`Unknown runtime "${name}"`);
-  }
-  const fileTimeout = Number(values["file-timeout"] ?? 180 * slowdown);
+  const unknown = asked.find((name) => !runtimeNames.some((known) => known === name));
+  if (unknown !== undefined) throw new Error(`Unknown runtime "${unknown}"`);
+  const runtimes = runtimeNames.filter((name) => asked.length === 0 || asked.includes(name));
+  const fileTimeout = Number(values["file-timeout"]) * 1000;
   if (!(fileTimeout > 0)) throw new Error("--file-timeout must be a positive number of seconds");
-  const jobs = Number(values.jobs ?? DEFAULT_JOBS);
+  const jobs = Number(values.jobs);
   if (!Number.isInteger(jobs) || jobs < 1) throw new Error("--jobs must be a positive integer");
-  return {
-    runtimes: asked.length === 0
-      ? runtimeNames
-      : runtimeNames.filter((name) => asked.includes(name)),
-    files: values.file ?? [],
-    checks: !values["skip-checks"],
-    suite: !values["only-checks"],
-    fileTimeout,
-    jobs,
-    results: values.results,
-    help: values.help ?? false,
-  };
-}
-
-function isRuntimeName(name: string): name is RuntimeName {
-  return (runtimeNames as readonly string[]).includes(name);
+  const [checks, suite] = [!values["skip-checks"], !values["only-checks"]];
+  return { runtimes, files, checks, suite, fileTimeout, jobs, results, help };
 }

@@ -1,59 +1,71 @@
 /** Child processes in their own process group, so that nothing they start outlives them. */
 
 import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import process from "node:process";
-import { setTimeout as delay } from "node:timers/promises";
 
 export interface Finished {
   /** null if a signal ended it. */
   code: number | null;
   signal: string | null;
   timedOut: boolean;
-  /** What it wrote to stdout and stderr, in order of arrival; the middle is left out if it is long. */
+  /** The end of what it wrote to stdout and stderr, in order of arrival. */
   output: string;
 }
 
-const keptAtEachEnd = 64 * 1024;
+/** Characters of output that are kept. */
+const MAX_OUTPUT = 1_000_000;
+
+/** Milliseconds for the output of a process that has ended, while another holds its pipes. */
+const DRAIN_MS = 1000;
+
 const running = new Set<ChildProcess>();
 
 /** Runs a command to its end. Rejects only if it cannot be started. */
 export async function run(
   command: string,
   args: readonly string[],
-  options: { timeout?: number; env?: Record<string, string> } = {},
+  { timeout, env = {} }: { timeout?: number; env?: Record<string, string> } = {},
 ): Promise<Finished> {
   const child = spawn(command, args, {
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
-    env: childEnv(options.env),
+    env: {
+      ...process.env,
+      NO_COLOR: "1",
+      // It would take descriptors in programs that count theirs.
+      DENO_NO_UPDATE_CHECK: "1",
+      ...env,
+      FORCE_COLOR: undefined,
+      NODE_TEST_CONTEXT: undefined,
+      // Who has set this would not see a test that needs it.
+      NODE_NO_WARNINGS: undefined,
+    },
   });
-  const output = new Output();
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding("utf8").on("data", (text: string) => output.add(text));
-  }
-  const closed = new Promise<void>((resolve) => child.on("close", () => resolve()));
   running.add(child);
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding("utf8").on("data", (text: string) => {
+      output = (output + text).slice(-MAX_OUTPUT);
+    });
+  }
   let timedOut = false;
-  const timer = options.timeout === undefined ? undefined : setTimeout(() => {
+  const timer = timeout === undefined ? undefined : setTimeout(() => {
     timedOut = true;
     killGroup(child);
-  }, options.timeout);
+  }, timeout);
+  // A process that left the group may hold the pipes for ever.
+  child.on("exit", () => {
+    setTimeout(() => [child.stdout, child.stderr].forEach((pipe) => pipe.destroy()), DRAIN_MS)
+      .unref();
+  });
   try {
-    const ended = await new Promise<{ code: number | null; signal: string | null }>(
-      (resolve, reject) => {
-        child.on("error", reject);
-        child.on("exit", (code, signal) => resolve({ code, signal }));
-      },
-    );
-    // Something that escaped from the process group may still hold the pipes.
-    await Promise.race([closed, delay(1000)]);
-    return { ...ended, timedOut, output: output.text() };
+    const [code, signal] = await once(child, "close");
+    return { code, signal, timedOut, output };
   } finally {
     clearTimeout(timer);
     running.delete(child);
     killGroup(child);
-    child.stdout.destroy();
-    child.stderr.destroy();
   }
 }
 
@@ -67,46 +79,11 @@ export function endChildrenOnSignals(): void {
   }
 }
 
-function killGroup(child: ChildProcess): void {
-  if (child.pid === undefined) return;
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
   try {
-    process.kill(-child.pid, "SIGKILL");
+    process.kill(-pid, "SIGKILL");
   } catch {
     // The whole group has ended.
-  }
-}
-
-function childEnv(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
-  const env: NodeJS.ProcessEnv = {
-    ...process.env,
-    NO_COLOR: "1",
-    // It would take descriptors in programs that count theirs.
-    DENO_NO_UPDATE_CHECK: "1",
-    ...extra,
-  };
-  delete env["FORCE_COLOR"];
-  delete env["NODE_TEST_CONTEXT"];
-  // Who has set this would not see a test that needs it.
-  delete env["NODE_NO_WARNINGS"];
-  return env;
-}
-
-class Output {
-  #head = "";
-  #tail = "";
-
-  add(text: string): void {
-    this.#tail += text;
-    if (this.#head === "" && this.#tail.length > keptAtEachEnd) {
-      this.#head = this.#tail.slice(0, keptAtEachEnd);
-      this.#tail = this.#tail.slice(keptAtEachEnd);
-    }
-    if (this.#tail.length > 2 * keptAtEachEnd) {
-      this.#tail = "[…]" + this.#tail.slice(-keptAtEachEnd);
-    }
-  }
-
-  text(): string {
-    return this.#head + this.#tail;
   }
 }

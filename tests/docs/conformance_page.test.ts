@@ -1,31 +1,25 @@
 // These titles are data: scripts/conformance looks for none in here.
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { test } from "node:test";
-import { join } from "@std/path";
+import { renderPage } from "../../scripts/conformance/page.ts";
+import { replaced, summarize } from "../../scripts/conformance/seen.ts";
 import {
-  merged,
-  readCounts,
-  withoutMissing,
-  writeCounts,
-} from "../../scripts/conformance/counts.ts";
-import { findings, outdated, staleFiles } from "../../scripts/conformance/findings.ts";
-import {
+  findings,
+  hasProgram,
   numbersInSource,
   numbersOfTitle,
-  programsOfTitle,
-} from "../../scripts/conformance/numbers.ts";
-import { renderPage } from "../../scripts/conformance/page.ts";
-import type { Run } from "../../scripts/testing/results.ts";
+} from "../../scripts/conformance/sources.ts";
+import type { Run } from "../../scripts/run_tests.ts";
+import type { Report } from "../../scripts/testing/junit.ts";
 import { CASES, SECTIONS } from "../conformance/cases.ts";
+import { PROGRAMS } from "../conformance/programs.ts";
 
-const FILE = "tests/some.test.ts";
+const FILE = "tests/room/some.test.ts";
 
 /** A run of one file. */
-function run(runtime: string, passed: string[], rest: Partial<Run["files"][string]> = {}): Run {
-  const files = { [FILE]: { passed, skipped: [], failed: [], ...rest } };
-  return { runtime, machine: "linux x64", files };
+function run(runtime: string, passed: string[], rest: Partial<Report> = {}, file = FILE): Run {
+  const files = { [file]: { passed, skipped: [], failed: [], ...rest } };
+  return { runtime, machine: "linux x64", date: "2026-01-02", files };
 }
 
 test("every case has a number of its own, which begins with the letter of its section", () => {
@@ -55,83 +49,76 @@ test("numbersInSource() finds numbers of titles, also of those in variables", ()
   assertEquals([...numbersInSource(source)], ["A1", "A2", "A4", "B32", "B34", "C58"]);
 });
 
-test("programsOfTitle() tells apart programs whose names begin alike", () => {
-  assertEquals(programsOfTitle("O248 UnixListener answers ssh-add as an agent"), [
+test("hasProgram() tells apart programs whose names begin alike, in titles alone", () => {
+  const programsIn = (source: string) =>
+    PROGRAMS.filter((program) => hasProgram(source, program)).map(({ name }) => name);
+  assertEquals(programsIn('test("O248 UnixListener answers ssh-add as an agent", () => {});'), [
     "ssh-agent, ssh-add",
   ]);
-  assertEquals(programsOfTitle("O248 passes ssh the connection"), ["ssh"]);
-  assertEquals(programsOfTitle("a thing of its own"), []);
+  assertEquals(programsIn("test(\n  `O248 passes ssh the ${connection}`,"), ["ssh"]);
+  assertEquals(programsIn('const text = "socat"; test("a thing of its own", () => {});'), []);
 });
 
-test("merged() replaces what the same version made of a file, and all of another version", () => {
-  const first = merged([], { runs: [run("node 26.1.0", ["A1 a"]), run("deno 2.9.5", ["A1 a"])] });
-  assertEquals(first.map(({ runtime }) => runtime), ["deno 2.9.5", "node 26.1.0"]);
+test("summarize() counts how the tests and cases of a run ended, of all its pieces", () => {
   const failed = [{ name: "A1 a", message: "no" }];
-  const skipped = [{ name: "A2 Python b", message: "why" }];
-  const second = merged(first, { runs: [run("deno 2.9.5", ["c"], { failed, skipped })] });
-  assertEquals(second[0]!.files[FILE], {
-    all: [1, 1, 1],
-    cases: { A1: [0, 0, 1], A2: [0, 1, 0] },
-    programs: { Python: [0, 1, 0] },
-    skipped: { "A2 Python b": "why" },
+  const skipped = [{ name: "A2 Python b", message: "" }, { name: "c", message: "" }];
+  const reasons = [{ name: "A2 Python b", message: "why" }];
+  const [deno, node] = summarize([
+    run("deno 2.9.5", ["A1 a", "A2 c", "A4 d"], { failed, skipped }),
+    run("deno 2.9.5", ["A5 e"], {}, "tests/other.test.ts"),
+    run("node 26.1.0", [], { skipped: reasons }),
+  ], 3);
+  assertEquals(deno, {
+    runtime: "deno 2.9.5",
+    machine: "linux x64",
+    date: "2026-01-02",
+    files: [2, 3],
+    passed: 4,
+    skipped: 2,
+    failed: 1,
+    cases: "A2 A4 A5",
+    failedCases: "A1",
+    reasons: { "A2 Python b: why": 1, c: 1 },
   });
-  assertEquals(second[1], first[1]);
-  assertEquals(first[0]!.files[FILE]!.all, [1, 0, 0]);
-  const other = { ...run("deno 3.0.0", []), files: {} };
-  assertEquals(merged(second, { runs: [other] })[0], other);
+  assertEquals([node!.cases, node!.reasons], ["", { "A2 Python b: why": 1 }]);
 });
 
-test("readCounts() reads what writeCounts() wrote, and withoutMissing() drops files", () => {
-  const directory = mkdtempSync(join(tmpdir(), "afunix-"));
-  try {
-    const path = join(directory, "results.jsonl");
-    assertEquals(readCounts(path), []);
-    const runs = merged([], { runs: [run("bun 1.4.5", ["A1 a"]), run("deno 2.9.5", ["b"])] });
-    writeCounts(path, runs);
-    assertEquals(readCounts(path), runs);
-    assertEquals(withoutMissing(runs, [FILE]), runs);
-    assertEquals(withoutMissing(runs, []).map(({ files }) => files), [{}, {}]);
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
+test("replaced() takes the last run of a runtime on a machine, whatever its version", () => {
+  const seen = (runtime: string) => summarize([run(runtime, ["A1 a"])], 1)[0]!;
+  const before = [seen("deno 2.9.5"), { ...seen("deno 2.9.5"), machine: "linux arm64" }];
+  const after = [seen("deno 3.0.0"), seen("bun 1.4.5")];
+  assertEquals(replaced(before, after), [after[0]!, before[1]!, after[1]!]);
 });
 
-test("renderPage() shows for each case how its tests ended", () => {
-  const failed = [{ name: "A2 b", message: "" }];
+test("renderPage() shows for each case its tests, and where it passed", () => {
+  const sources = new Map([[FILE, 'test("A1 a"); test("A2 b"); test("A4 c");']]);
   const skipped = [{ name: "A4 c", message: "needs a | b" }];
-  const passed = ["A1 a", "A1 again", "A2 c", "d"];
-  const x64 = run("deno 2.9.5", passed, { failed, skipped });
-  const page = renderPage(merged([], { runs: [x64] }));
+  const runs = [
+    run("deno 2.9.5", ["A1 a", "A2 b"], { skipped }),
+    run("node 26.1.0", ["A1 a"], { skipped, failed: [{ name: "A2 b", message: "" }] }),
+  ];
+  const page = renderPage(sources, summarize(runs, 1));
   const row = (id: string) => page.split("\n").find((line) => line.startsWith(`| ${id} `))!;
   const cells = (id: string) => row(id).split("|").slice(4, -1).map((cell) => cell.trim());
-  assertEquals(cells("A1"), ["some", "✓ 2"]);
-  assertEquals(cells("A2"), ["some", "✗ 1 of 2"]);
-  assertEquals(cells("A4"), ["some", "skipped"]);
+  assertEquals(cells("A1"), ["room/some", "all"]);
+  assertEquals(cells("A2"), ["room/some", "Deno"]);
+  assertEquals(cells("A4"), ["room/some", ""]);
   assertEquals(cells("A5"), ["none", ""]);
   assertEquals(cells("H185"), ["see below", ""]);
   assertStringIncludes(page, "- H185 (");
-  assertStringIncludes(page, "- Deno: A4 c: needs a \\| b");
-  const both = renderPage(merged([], { runs: [x64, { ...x64, machine: "linux arm64" }] }));
-  assertStringIncludes(both, "| Deno x64 | Deno arm64 |");
+  assertStringIncludes(page, "| A4 c: needs a \\| b ");
+  const emulated = { ...runs[0]!, machine: "linux arm64" };
+  const both = renderPage(sources, summarize([...runs, emulated], 1));
+  assertStringIncludes(both, "| passed on linux x64 | passed on linux arm64 |");
 });
 
-test("findings() says which case has no test and which number no case, outdated() what has changed", () => {
-  const titles = [...CASES.keys()].map((id) => `"${id} title"`);
-  const sources = new Map([[FILE, titles.join("\n")]]);
-  const runs = merged([], { runs: [run("deno 2.9.5", titles.map((title) => title.slice(1, -1)))] });
-  const page = renderPage(runs);
-  const old = (state: Partial<Parameters<typeof outdated>[0]>) =>
-    outdated({ sources, runs, page, ...state }).filter((each) => !/^No test speaks of/.test(each));
-  assertEquals([findings({ sources }), old({})], [[], []]);
-  assertEquals(old({ page: "" }).length, 1);
-  const without = new Map([[FILE, titles.slice(1).join("\n")]]);
-  assertEquals(findings({ sources: without }), ["No test has the number A1"]);
-  assertStringIncludes(old({ sources: without })[0]!, `${FILE} has other numbers`);
-  const unknown = new Map([[FILE, `${titles.join("\n")}\n"A999 title"`]]);
-  assertEquals(findings({ sources: unknown }), [`${FILE}: there is no case A999`]);
-  assertEquals(staleFiles({ sources, runs }), []);
-  assertEquals(staleFiles({ sources: new Map(), runs }), [FILE]);
-  assertEquals(staleFiles({ sources: new Map([...sources, ["tests/new.test.ts", ""]]), runs }), [
-    "tests/new.test.ts",
-  ]);
+test("findings() says which case and program has no test, and which number no case", () => {
+  const titles = [...CASES.keys()].map((id) => `"${id} title"`).join("\n");
+  const programs = 'test("Python, a C program, socat, nc -, redis-, nginx, a bus, ssh-add, ssh");' +
+    'test("systemd-socket-activate, systemd-notify, rsyslogd, strace, network namespace");';
+  const found = (source: string) => findings(new Map([[FILE, source]]));
+  assertEquals(found(titles + programs), []);
+  assertEquals(found(titles.replace("A1 ", "") + programs), ["No test has the number A1"]);
+  assertEquals(found(`${titles}"A999 title"${programs}`), [`${FILE}: there is no case A999`]);
+  assertEquals(found(titles + programs.replace("socat", "")), ["No test speaks of socat"]);
 });
