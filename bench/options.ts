@@ -12,8 +12,8 @@ export const usage: string = `Usage: npm run bench [-- OPTIONS]
   --only TEXT       only workloads whose name contains TEXT; may be given several times
   --runtime NAME    only this runtime: deno, bun or node; may be given several times
   --repeats N       how many times each contender runs (default: 5; with --quick 3)
-  --json FILE       write the results there, and leave the document and its files alone
-  --from FILE       measure nothing: show the results in FILE, and rewrite the document from them
+  --json FILE       write every figure there, and leave the document and its files alone
+  --from FILE       measure nothing: show the figures in FILE, and rewrite the document from them
   --help`;
 
 /** Throws an Error meant for the user if the arguments make no sense; null asks for help. */

@@ -4,11 +4,12 @@
  * @module
  */
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { chart } from "./chart.ts";
+import { readFigures, summary, writeFigures } from "./figures.ts";
 import { format, Machine } from "./machine.ts";
 import { parseOptions, usage } from "./options.ts";
 import { Conversation, killAll } from "./processes.ts";
@@ -18,7 +19,7 @@ import type { Bench, Options, Report, Workload, WorkloadResult } from "./types.t
 import { workloads } from "./workloads/mod.ts";
 
 const here = import.meta.dirname!;
-const RESULTS = join(here, "results.json");
+const MEDIANS = join(here, "medians.json");
 const CHART = join(here, "chart.svg");
 const DOCUMENT = join(here, "..", "docs", "performance.md");
 
@@ -102,7 +103,8 @@ async function measure(
       if (failed.has(label)) continue;
       progress(`${workload.name} ${repeat + 1}/${repeats}: ${label}`);
       try {
-        values.get(label)!.push(await measure());
+        // More digits than five mean nothing.
+        values.get(label)!.push(Number((await measure()).toPrecision(5)));
       } catch (error) {
         failed.add(label);
         bench.leftOut.add(`${label} (failed)`);
@@ -128,11 +130,6 @@ function shuffled<T>(items: readonly T[]): T[] {
     [result[i], result[j]] = [result[j]!, result[i]!];
   }
   return result;
-}
-
-/** More digits than five mean nothing. */
-function rounded(_: string, value: unknown): unknown {
-  return typeof value === "number" ? Number(value.toPrecision(5)) : value;
 }
 
 /** One line that the next one overwrites, where somebody looks. */
@@ -172,28 +169,24 @@ async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2));
   if (options === null) return console.log(usage);
   const { from, json } = options;
-  const report: Report = from === null
-    ? await measureAll(options)
-    : JSON.parse(readFileSync(from, "utf8"));
+  const report = from === null ? await measureAll(options) : readFigures(from);
   for (const result of report.workloads) {
-    const workload = workloads.find(({ name }) => name === result.name);
-    if (workload === undefined) throw new Error(`No workload "${result.name}" exists`);
+    const workload = workloads.find(({ name }) => name === result.name)!;
     result.targets = judge(workload, report.workloads);
     if (from !== null) console.log(terminalTable(result));
   }
   console.log(terminalTargets(report));
+  if (json !== null) {
+    writeFigures(json, report, (values) => values);
+    return console.log(`\nFigures in ${json}`);
+  }
   const complete = report.workloads.length === workloads.length && options.runtimes.length === 3;
-  const files = json === null && (from !== null || complete);
-  if (json !== null || files) {
-    writeFileSync(json ?? RESULTS, `${JSON.stringify(report, rounded, 2)}\n`);
-    console.log(`\nResults in ${json ?? RESULTS}`);
-  }
-  if (files) {
-    writeFileSync(CHART, chart(report));
-    rewriteDocument(DOCUMENT, report);
-    format([RESULTS, CHART, DOCUMENT]);
-    console.log(`Chart in ${CHART}\nTables in ${DOCUMENT}`);
-  }
+  if (from === null && !complete) return;
+  writeFigures(MEDIANS, report, summary);
+  writeFileSync(CHART, chart(report));
+  rewriteDocument(DOCUMENT, report);
+  format([MEDIANS, CHART, DOCUMENT]);
+  console.log(`\nMedians in ${MEDIANS}\nChart in ${CHART}\nTables in ${DOCUMENT}`);
 }
 
 try {
