@@ -1,8 +1,7 @@
 /** Whether the package is what it should be: its files, its types, and how it runs once installed. */
 
-import { spawnSync } from "node:child_process";
 import {
-  cpSync,
+  copyFileSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -14,26 +13,41 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { publint } from "publint";
 import { formatMessage } from "publint/utils";
-import { configuration, type Entry, OUT, ROOT } from "./project.ts";
-import { followQuickStart } from "./quick_start.ts";
+import { configuration, type Entry, expect, OUT, ROOT, run } from "./project.ts";
+import { followQuickStart, installAs } from "./quick_start.ts";
 
 /** What may be in it. */
 const LIBRARY =
   /^(package\.json|README\.md|CHANGELOG\.md|LICENSE|\w+\.js(\.map)?|shared\/\w+\.js(\.map)?|bin\/afunix\.js(\.map)?|types\/(\w+\/)*\w+\.d\.ts)$/;
 
-/** What is wrong with it and its archive; empty where nothing is. */
+/** The headings of the quick start, each with the command of its runtime. */
+const RUNTIMES: Record<string, readonly [command: string, ...args: string[]]> = {
+  "Node.js": ["node", "--disable-warning=ExperimentalWarning"],
+  "Bun": ["bun"],
+  "Deno": ["deno", "run", "--allow-all"],
+};
+
+/** Packs it; the archive's path. */
+export function pack(): string {
+  const args = ["pack", OUT, "--silent", "--pack-destination", ROOT];
+  return join(ROOT, expect("npm", args, ROOT).trim());
+}
+
+/** What is wrong with it and its archive; nothing if all is well. */
 export async function check(entries: readonly Entry[], archive: string): Promise<string[]> {
-  const findings = [...foreignFiles(), ...await lint(), ...await followQuickStart(archive)];
-  const project = mkdtempSync(join(tmpdir(), "afunix-user-"));
-  try {
-    install(project, archive);
-    findings.push(
-      ...checkTypes(project, entries),
-      ...runSmokeTest(project),
-      ...runProgram(project),
-    );
-  } finally {
-    rmSync(project, { recursive: true, force: true });
+  const findings = [...foreignFiles(), ...await lint(), ...lintTypes(archive)];
+  for (const [heading, command] of Object.entries(RUNTIMES)) {
+    const folder = mkdtempSync(join(tmpdir(), "afunix-user-"));
+    try {
+      // `deno add` takes no archive, and Deno runs what npm has installed.
+      installAs(heading === "Deno" ? "Node.js" : heading, archive, folder);
+      findings.push(...await followQuickStart(heading, folder), ...smokeTest(command, folder));
+      if (heading === "Node.js") {
+        findings.push(...checkTypes(folder, entries), ...runProgram(folder));
+      }
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   }
   return findings;
 }
@@ -51,70 +65,47 @@ async function lint(): Promise<string[]> {
   return messages.map((message) => `publint: ${formatMessage(message, pkg, { color: false })}`);
 }
 
-/** Packs it; the archive's path. */
-export function pack(): string {
-  const args = ["pack", OUT, "--silent", "--pack-destination", ROOT];
-  return join(ROOT, expect("npm", args, ROOT).trim());
-}
-
-/** Installs the packed package into an empty project, as its users do. */
-function install(project: string, archive: string): void {
-  writeFileSync(join(project, "package.json"), '{ "type": "module", "private": true }\n');
-  expect("npm", ["install", archive, "--offline", "--silent", "--no-audit", "--no-fund"], project);
+/**
+ * Asks attw whether every way to resolve modules finds types that are true. `esm-only` leaves out two ways: `node10`,
+ * which knows no `exports`, and `require()` of `node16`, since the package has ES modules alone.
+ */
+function lintTypes(archive: string): string[] {
+  const args = ["--profile", "esm-only", "--no-definitely-typed", "--format", "ascii"];
+  const { status, stdout, stderr } = run("attw", [archive, ...args, "--no-color"], ROOT);
+  return status === 0 ? [] : [`attw: ${stdout}${stderr}`];
 }
 
 /** Every entry's types, with their libraries checked, by both ways to resolve modules. */
-function checkTypes(project: string, entries: readonly Entry[]): string[] {
+function checkTypes(folder: string, entries: readonly Entry[]): string[] {
   const lines = entries.map(({ specifier }, i) =>
     `import * as entry${i} from "afunix${specifier.slice(1)}";\nconsole.log(entry${i});`
   );
-  writeFileSync(join(project, "uses.ts"), `${lines.join("\n")}\n`);
-  mkdirSync(join(project, "node_modules", "@types"), { recursive: true });
+  writeFileSync(join(folder, "uses.ts"), `${lines.join("\n")}\n`);
+  mkdirSync(join(folder, "node_modules", "@types"), { recursive: true });
   for (const name of ["@types/node", "undici-types"]) {
-    symlinkSync(join(ROOT, "node_modules", name), join(project, "node_modules", name));
+    symlinkSync(join(ROOT, "node_modules", name), join(folder, "node_modules", name));
   }
   return [["nodenext", "nodenext"], ["esnext", "bundler"]].flatMap(([module, resolution]) => {
-    const found = run("tsc", [
+    const { status, stdout, stderr } = run("tsc", [
       ...["--noEmit", "--strict", "--pretty", "false", "--target", "esnext", "--types", "node"],
       ...["--module", module!, "--moduleResolution", resolution!, "uses.ts"],
-    ], project);
-    return found.status === 0 ? [] : [`tsc, ${resolution}: ${found.stdout}${found.stderr}`];
+    ], folder);
+    return status === 0 ? [] : [`tsc, ${resolution}: ${stdout}${stderr}`];
   });
 }
 
-const RUNTIMES: Record<string, readonly string[]> = {
-  node: ["--disable-warning=ExperimentalWarning"],
-  bun: [],
-  deno: ["run", "--allow-all", "--node-modules-dir=manual"],
-};
-
-function runSmokeTest(project: string): string[] {
-  cpSync(join(ROOT, "scripts", "npm", "smoke.mjs"), join(project, "smoke.mjs"));
-  return Object.entries(RUNTIMES).flatMap(([runtime, args]) => {
-    // Deno's own spelling of the same package.
-    const name = runtime === "deno" ? "npm:afunix" : "afunix";
-    const { status, stdout, stderr } = run(runtime, [...args, "smoke.mjs", name], project);
-    return status === 0 && stdout === "ok\n"
-      ? []
-      : [`The smoke test fails on ${runtime}: ${stdout}${stderr}`];
-  });
+function smokeTest([command, ...args]: readonly [string, ...string[]], folder: string): string[] {
+  copyFileSync(join(ROOT, "scripts", "npm", "smoke.mjs"), join(folder, "smoke.mjs"));
+  const { status, stdout, stderr } = run(command, [...args, "smoke.mjs", "afunix"], folder);
+  return status === 0 && stdout === "ok\n"
+    ? []
+    : [`The smoke test fails on ${command}: ${stdout}${stderr}`];
 }
 
 /** The program, as npm installs it. */
-function runProgram(project: string): string[] {
-  const { status, stdout, stderr } = run("node_modules/.bin/afunix", ["--version"], project);
-  const { version } = configuration();
-  return status === 0 && stdout.includes(version)
+function runProgram(folder: string): string[] {
+  const { status, stdout, stderr } = run("node_modules/.bin/afunix", ["--version"], folder);
+  return status === 0 && stdout.includes(configuration().version)
     ? []
     : [`afunix --version says: ${stdout}${stderr}`];
-}
-
-function run(command: string, args: readonly string[], cwd: string) {
-  return spawnSync(command, args, { cwd, encoding: "utf8", timeout: 120_000 });
-}
-
-function expect(command: string, args: readonly string[], cwd: string): string {
-  const { status, stdout, stderr, error } = run(command, args, cwd);
-  if (status !== 0) throw new Error(`${command} ${args[0]} failed: ${error ?? stderr}`);
-  return stdout;
 }
