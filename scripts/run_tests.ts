@@ -14,7 +14,10 @@ import type { Report } from "./testing/junit.ts";
 import { type Options, parseOptions, type RuntimeName, usage } from "./testing/options.ts";
 import { endChildrenOnSignals } from "./testing/process.ts";
 import { describeRuntime } from "./testing/runtimes.ts";
-import { findTestFiles, runSuite } from "./testing/suite.ts";
+import { failure, findTestFiles, runFile } from "./testing/suite.ts";
+
+/** Milliseconds after which no further file is started on a runtime. */
+const RUNTIME_BUDGET = 20 * 60_000 * slowdown;
 
 /** One runtime's run of some files, as `--results FILE` keeps it. */
 export interface Run {
@@ -35,7 +38,9 @@ async function main(options: Options): Promise<number> {
   }
   endChildrenOnSignals();
   const failedChecks = options.checks ? await runChecks() : [];
-  const total = options.suite ? await runOnAll(options) : emptyReport();
+  const runs: Run[] = [];
+  for (const runtime of options.suite ? options.runtimes : []) await runOn(runtime, options, runs);
+  const total = sum(runs);
   console.log();
   // Again, for logs of which only the end is kept.
   for (const { name, message } of total.failed) {
@@ -60,72 +65,66 @@ async function runChecks(): Promise<string[]> {
   return failed;
 }
 
-async function runOnAll(options: Options): Promise<Report> {
-  const files = findTestFiles(options.files);
-  const total = emptyReport();
-  if (files.length === 0) {
-    console.log("✗ no test file fits");
-    total.failed.push({ name: "(no test file)", message: "" });
-    return total;
-  }
-  const runs: Run[] = [];
-  for (const runtime of options.runtimes) {
-    add(total, await runOn(runtime, files, options, runs), `${runtime}: `);
-  }
-  return total;
-}
-
-/** Runs the files on one runtime; adds what it came to to `runs`. */
-async function runOn(
-  runtime: RuntimeName,
-  files: readonly string[],
-  options: Options,
-  runs: Run[],
-): Promise<Report> {
-  const total = emptyReport();
-  let title: string;
-  try {
-    title = await describeRuntime(runtime);
-  } catch (error) {
-    const message = `Cannot start ${runtime}: ${error instanceof Error ? error.message : error}`;
-    console.log(`\n✗ ${message}`);
-    total.failed.push({ name: "(the runtime)", message });
-    return total;
-  }
-  console.log(`\n${title}`);
+/** Runs the test files on one runtime, in their order and `jobs` at a time; adds the run to `runs`. */
+async function runOn(runtime: RuntimeName, options: Options, runs: Run[]): Promise<void> {
+  const { fileTimeout, jobs, results } = options;
   const date = new Date().toISOString().slice(0, 10);
-  const run: Run = { runtime: title, machine, date, files: {} };
+  const run: Run = { runtime, machine, date, files: {} };
   runs.push(run);
   const start = performance.now();
-  await runSuite(runtime, files, options, (file, report, milliseconds) => {
-    add(total, report, `${file}: `);
+  const end = (file: string, report: Report, fileStart = start) => {
+    print(file, report, performance.now() - fileStart);
     run.files[file] = report;
     // After each file, so that a run that is cut off leaves what it came to.
-    if (options.results !== undefined) {
-      writeFileSync(options.results, JSON.stringify({ runs }, null, 1));
+    if (results !== undefined) writeFileSync(results, JSON.stringify({ runs }, null, 1));
+  };
+  try {
+    run.runtime = await describeRuntime(runtime);
+    console.log(`\n${run.runtime}`);
+    const files = findTestFiles(options.files);
+    if (files.length === 0) throw new Error("no test file fits");
+    const waiting = files.values();
+    const runWaiting = async () => {
+      for (const file of waiting) {
+        const fileStart = performance.now();
+        const report = fileStart - start > RUNTIME_BUDGET
+          ? failure("The file was not started: the time for this runtime is over")
+          : await runFile(runtime, file, fileTimeout);
+        end(file, report, fileStart);
+      }
+    };
+    await Promise.all(Array.from({ length: jobs }, runWaiting));
+  } catch (error) {
+    end("tests", failure(`Cannot run them: ${error instanceof Error ? error.message : error}`));
+  }
+  const total = sum([run]);
+  mark(total.failed.length === 0, `${run.runtime}: ${summary(total)}`, performance.now() - start);
+}
+
+/** Prints how a file ended. */
+function print(file: string, report: Report, milliseconds: number): void {
+  mark(report.failed.length === 0, `${file}: ${summary(report)}`, milliseconds, "  ");
+  for (const { name, message, leftOut } of report.skipped) {
+    const reason = message === "" ? "" : ` (${message})`;
+    console.log(`      ${leftOut ? "left out" : "skipped"}: ${name}${reason}`);
+  }
+  for (const { name, message } of report.failed) {
+    console.log(`    ✗ ${name}\n${indented(message, "        ")}`);
+  }
+}
+
+/** What runs came to, with the place of each failure before its name. */
+function sum(runs: readonly Run[]): Report {
+  const total: Report = { passed: [], skipped: [], failed: [] };
+  for (const { runtime, files } of runs) {
+    for (const [file, { passed, skipped, failed }] of Object.entries(files)) {
+      const place = `${runtime.split(" ")[0]}: ${file}`;
+      total.passed.push(...passed);
+      total.skipped.push(...skipped);
+      total.failed.push(...failed.map((each) => ({ ...each, name: `${place}: ${each.name}` })));
     }
-    mark(report.failed.length === 0, `${file}: ${summary(report)}`, milliseconds, "  ");
-    for (const { name, message, leftOut } of report.skipped) {
-      const reason = message === "" ? "" : ` (${message})`;
-      console.log(`      ${leftOut ? "left out" : "skipped"}: ${name}${reason}`);
-    }
-    for (const { name, message } of report.failed) {
-      console.log(`    ✗ ${name}\n${indented(message, "        ")}`);
-    }
-  });
-  mark(total.failed.length === 0, `${title}: ${summary(total)}`, performance.now() - start);
+  }
   return total;
-}
-
-function emptyReport(): Report {
-  return { passed: [], skipped: [], failed: [] };
-}
-
-/** Adds a report to a total, with the place of each failure before its name. */
-function add(total: Report, { passed, skipped, failed }: Report, place: string): void {
-  total.passed.push(...passed);
-  total.skipped.push(...skipped);
-  total.failed.push(...failed.map((each) => ({ ...each, name: place + each.name })));
 }
 
 function mark(passed: boolean, title: string, milliseconds: number, indent = ""): void {

@@ -1,17 +1,14 @@
-/** Runs the test files on one runtime, one process a file, so that a crash or a hang has an address. */
+/** Runs test files, and judges how they ended. */
 
 import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
-import { slowdown, withLeftOut } from "./emulation.ts";
+import { withLeftOut } from "./emulation.ts";
 import { type Noted, parseReport, type Report } from "./junit.ts";
-import type { Options, RuntimeName } from "./options.ts";
+import type { RuntimeName } from "./options.ts";
 import { type Finished, run } from "./process.ts";
 import { testArguments } from "./runtimes.ts";
-
-/** Milliseconds after which no further file is started. */
-const RUNTIME_BUDGET = 20 * 60_000 * slowdown;
 
 /** Every test file whose path from the project's root contains one of the parts. */
 export function findTestFiles(parts: readonly string[] = [""]): string[] {
@@ -19,28 +16,12 @@ export function findTestFiles(parts: readonly string[] = [""]): string[] {
     .filter((file) => parts.some((part) => file.includes(part)));
 }
 
-/** Starts the files in their order, `jobs` at a time; calls `onFile` as each ends. */
-export async function runSuite(
+/** Runs one test file in a process of its own, so that a crash or a hang has an address. */
+export async function runFile(
   runtime: RuntimeName,
-  files: readonly string[],
-  { fileTimeout, jobs }: Pick<Options, "fileTimeout" | "jobs">,
-  onFile: (file: string, report: Report, milliseconds: number) => void,
-): Promise<void> {
-  const start = performance.now();
-  const waiting = files.values();
-  const runWaiting = async () => {
-    for (const file of waiting) {
-      const fileStart = performance.now();
-      const report = fileStart - start > RUNTIME_BUDGET
-        ? failure("was not started: the time for this runtime is over")
-        : await runFile(runtime, file, fileTimeout);
-      onFile(file, report, performance.now() - fileStart);
-    }
-  };
-  await Promise.all(Array.from({ length: jobs }, runWaiting));
-}
-
-async function runFile(runtime: RuntimeName, file: string, timeout: number): Promise<Report> {
+  file: string,
+  timeout: number,
+): Promise<Report> {
   const folder = mkdtempSync(join(tmpdir(), "afunix-test-"));
   const remove = () => rmSync(folder, { recursive: true, force: true });
   process.once("exit", remove);
@@ -56,7 +37,7 @@ async function runFile(runtime: RuntimeName, file: string, timeout: number): Pro
       .map((line) => JSON.parse(line));
     return withLeftOut(judge(finished, report, uncaught, timeout), runtime, file);
   } catch (error) {
-    return failure(`cannot be run: ${error}`);
+    return failure(`The file cannot be run: ${error}`);
   } finally {
     process.off("exit", remove);
     remove();
@@ -70,8 +51,10 @@ export function judge(
   uncaught: readonly string[],
   timeout: number,
 ): Report {
-  const end = signal === null ? `exited with code ${code}` : `was killed by ${signal}`;
-  if (timedOut) return failure(`was still running after ${timeout / 1000} s`, output);
+  const end = signal === null
+    ? `The file exited with code ${code}`
+    : `The file was killed by ${signal}`;
+  if (timedOut) return failure(`The file was still running after ${timeout / 1000} s`, output);
   if (report === undefined) {
     const hint = code === 0 ? " (has it no test, or did something call process.exit?)" : "";
     return failure(`${end} without a complete report${hint}`, output);
@@ -86,17 +69,17 @@ export function judge(
     return { ...report, failed: failure(`${end}, although no test failed`, output).failed };
   }
   if (failed.length + report.passed.length + report.skipped.length === 0) {
-    return failure("has no test");
+    return failure("The file has no test");
   }
   return { ...report, failed };
 }
 
 /** The report of a file that failed as a whole, with the last lines of what it wrote. */
-function failure(what: string, output = ""): Report {
+export function failure(what: string, output = ""): Report {
   // deno-lint-ignore no-control-regex
   const plain = output.replaceAll(/\x1b\[[\d;]*m/g, "").trimEnd();
-  const lines = [`The file ${what}`, ...plain.split("\n").slice(-25)];
-  const failed: Noted = { name: "(the file)", message: lines.join("\n").trim() };
+  const lines = [what, ...plain.split("\n").slice(-25)];
+  const failed: Noted = { name: "(as a whole)", message: lines.join("\n").trim() };
   return { passed: [], skipped: [], failed: [failed] };
 }
 
