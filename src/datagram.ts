@@ -227,7 +227,8 @@ export class UnixDatagram extends MessageSocket {
       const result = this.#mayTry(destination) ? sendToNow(this.fd, view, destination) : NOT_TRIED;
       if (result >= 0) return DONE;
       const sending = this.#sendingTo(view, destination);
-      return this.#goOn(result, sending, destination, signal, options?.dontWait);
+      const queue = this.descriptor.retrying(destination.key);
+      return queue.goOn(result, sending, signal, options?.dontWait);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -270,7 +271,8 @@ export class UnixDatagram extends MessageSocket {
         : NOT_TRIED;
       if (result >= 0) return Promise.resolve(result);
       const sending = this.#sendingMessageTo(view, destination, outgoing);
-      return this.#goOn(result, sending, destination, signal, options.dontWait);
+      const queue = this.descriptor.retrying(destination.key);
+      return queue.goOn(result, sending, signal, options.dontWait);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -288,8 +290,12 @@ export class UnixDatagram extends MessageSocket {
     const outgoing = new Outgoing(options);
     this.assertOpen("send", "sendmsg");
     const destination = this.#destinations.find(options.to);
+    const result = this.descriptor.retries(destination)
+      ? NOT_TRIED
+      : sendMessageToNow(this.fd, view, destination, outgoing);
+    if (result >= 0) return result;
     const sending = this.#sendingMessageTo(view, destination, outgoing);
-    return this.descriptor.retrying(destination.key).runSync(sending, deadline);
+    return this.descriptor.retrying(destination.key).goOnSync(result, sending, deadline);
   }
 
   /**
@@ -419,19 +425,6 @@ export class UnixDatagram extends MessageSocket {
     const length = view.byteLength;
     const attempt = () => sendMessageToNow(this.fd, unresized(view, length), to, outgoing);
     return new SendingTo(this, to, attempt, () => length, outgoing);
-  }
-
-  #goOn<T>(
-    result: number,
-    sending: Operation<T>,
-    { key }: Destination,
-    signal: AbortSignal | undefined,
-    dontWait: boolean | undefined,
-  ): Promise<T> {
-    const queue = this.descriptor.retrying(key);
-    return dontWait
-      ? queue.goOnWithoutWaiting(result, sending)
-      : queue.goOn(result, sending, signal);
   }
 
   /** The next message; null once this socket is closed or has ended its reading. */

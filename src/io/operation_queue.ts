@@ -145,8 +145,13 @@ export class OperationQueue {
   }
 
   /** Runs an operation whose first attempt was not made yet. */
-  run<T>(operation: Operation<T>, signal?: AbortSignal): Promise<T> {
-    return this.goOn(this.mayTry() ? operation.attempt() : NOT_TRIED, operation, signal);
+  run<T>(
+    operation: Operation<T>,
+    signal: AbortSignal | undefined,
+    dontWait = false,
+  ): Promise<T> {
+    const result = this.mayTry() ? operation.attempt() : NOT_TRIED;
+    return this.goOn(result, operation, signal, dontWait);
   }
 
   /** Runs an operation whose first attempt was not made yet, blocking the thread. */
@@ -155,26 +160,24 @@ export class OperationQueue {
   }
 
   /**
-   * Goes on with an operation whose first attempt came to `result`: waits if it would block, throws the
-   * error if it failed. Rejects with what `fail` makes of an errno, or with the signal's reason.
+   * Goes on with an operation whose first attempt came to `result`: waits if it would block, or fails
+   * with EAGAIN if `dontWait`, and throws the error if the attempt failed. Rejects with what `fail`
+   * makes of an errno, or with the signal's reason.
    */
-  goOn<T>(result: number, operation: Operation<T>, signal?: AbortSignal): Promise<T> {
+  goOn<T>(
+    result: number,
+    operation: Operation<T>,
+    signal: AbortSignal | undefined,
+    dontWait = false,
+  ): Promise<T> {
     if (result >= 0) return Promise.resolve(operation.outcome(result));
+    if (dontWait) return this.#goOnAtOnce(result, operation);
     if (result === NOT_TRIED) return this.#postpone(operation, signal);
     if (result !== YIELD && result !== wouldBlock()) throw operation.fail(result);
     const waiting = this.#wait(operation, signal);
     if (result === YIELD) runNextTurn(this);
     else if (this.#direction === null) this.#retryLater();
     return waiting;
-  }
-
-  /** {@linkcode goOn} for an operation that must not wait: fails with EAGAIN instead. */
-  goOnWithoutWaiting<T>(result: number, operation: Operation<T>): Promise<T> {
-    if (result === NOT_TRIED) result = this.idle ? operation.attempt() : wouldBlock();
-    while (result === YIELD) result = operation.attempt();
-    if (result < 0) throw operation.fail(result);
-    const outcome = operation.outcome(result);
-    return turnIfSpent()?.then(() => outcome) ?? Promise.resolve(outcome);
   }
 
   /**
@@ -230,6 +233,15 @@ export class OperationQueue {
       }
       operation = next;
     }
+  }
+
+  /** Goes on with an operation that must not wait. */
+  #goOnAtOnce<T>(result: number, operation: Operation<T>): Promise<T> {
+    if (result === NOT_TRIED) result = this.idle ? operation.attempt() : wouldBlock();
+    while (result === YIELD) result = operation.attempt();
+    if (result < 0) throw operation.fail(result);
+    const outcome = operation.outcome(result);
+    return turnIfSpent()?.then(() => outcome) ?? Promise.resolve(outcome);
   }
 
   /**

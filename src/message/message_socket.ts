@@ -102,10 +102,7 @@ export abstract class MessageSocket extends Socket {
       const queue = this.descriptor.writing;
       const result = queue.mayTry() ? sendNow(this.descriptor, view) : NOT_TRIED;
       if (result >= 0) return DONE;
-      const sending = this.#sending(view);
-      return options?.dontWait
-        ? queue.goOnWithoutWaiting(result, sending)
-        : queue.goOn(result, sending, signal);
+      return queue.goOn(result, this.#sending(view), signal, options?.dontWait);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -150,9 +147,7 @@ export abstract class MessageSocket extends Socket {
       const result = queue.mayTry() ? sendMessageNow(this.fd, view, outgoing, null) : NOT_TRIED;
       if (result >= 0) return Promise.resolve(result);
       const sending = this.#sendingMessage(view, outgoing);
-      return options?.dontWait
-        ? queue.goOnWithoutWaiting(result, sending)
-        : queue.goOn(result, sending, signal);
+      return queue.goOn(result, sending, signal, options?.dontWait);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -198,9 +193,7 @@ export abstract class MessageSocket extends Socket {
     const queue = this.batchQueue(batch);
     batch.beginSending();
     try {
-      await (options?.dontWait
-        ? queue.goOnWithoutWaiting(NOT_TRIED, sending)
-        : queue.run(sending, signal));
+      await queue.run(sending, signal, options?.dontWait);
     } catch (error) {
       if (sending.sent === 0) throw error;
       return { sent: sending.sent, error };
