@@ -1,7 +1,7 @@
 /**
  * Waiting for a descriptor on Deno, which has no call for it, where there is no io_uring, or the kernel
- * or a sandbox forbids it. Two ways, the second where the first is missing too; docs/architecture.md has
- * the figures.
+ * or a sandbox forbids it. Two ways, the second where the first is missing too; docs/internals/waiting.md
+ * has the figures.
  * @module
  */
 

@@ -35,7 +35,18 @@ const READING_ORDER = [
   "platforms",
 ];
 
-const BACKGROUND = ["migrating", "performance", "architecture"];
+const BACKGROUND = ["migrating", "performance"];
+
+const INTERNALS = [
+  "README",
+  "ffi",
+  "waiting",
+  "operations",
+  "messages",
+  "paths",
+  "lifecycle",
+  "tests",
+];
 
 function markdownIn(root: string, folder: string, first: readonly string[]): string[] {
   const place = (name: string) => {
@@ -67,6 +78,10 @@ export function findPages(root: string): Page[] {
     add(`docs/${name}.md`, `${name}.html`, "Background");
   }
   add("examples/README.md", "examples/index.html", "Background");
+  for (const name of markdownIn(root, "docs/internals", INTERNALS)) {
+    const output = name === "README" ? "index" : name;
+    add(`docs/internals/${name}.md`, `internals/${output}.html`, "Internals");
+  }
   add("CONTRIBUTING.md", "contributing.html", "Project");
   add("CHANGELOG.md", "changelog.html", "Project");
   for (const name of readdirSync(join(root, "examples")).sort()) {
