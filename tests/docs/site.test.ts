@@ -119,13 +119,13 @@ function brokenLinks(site: string): string[] {
   return broken;
 }
 
-test("scripts/build_docs.ts makes a page of every guide, with the API behind its names", async () => {
+test("scripts/build_docs.ts makes a page of every guide and of the internals, with the API behind names", async () => {
   await withTempDir(async (directory) => {
     const site = join(directory, "site");
     await build(site);
     const index = readFileSync(join(site, "index.html"), "utf8");
-    for (const guide of globSync("docs/guides/*.md", { cwd: ROOT })) {
-      const page = guide.replace("docs/", "").replace(".md", ".html");
+    for (const text of globSync("docs/{guides,internals}/*.md", { cwd: ROOT })) {
+      const page = text.replace("docs/", "").replace("README", "index").replace(".md", ".html");
       assert(existsSync(join(site, page)), page);
       assertStringIncludes(index, `href="${page}"`);
     }
