@@ -49,5 +49,4 @@ export {
   type RpcOptions,
 } from "./src/framing/rpc.ts";
 export { RpcCode, RpcError, type RpcId, type RpcParams } from "./src/framing/rpc_messages.ts";
-export type { Bytes } from "./src/io/pieces.ts";
-export type { AsyncOptions } from "./src/util/validate.ts";
+export type { AsyncOptions, Bytes } from "./src/util/validate.ts";

@@ -84,5 +84,4 @@ export {
   type StreamMessageSyncOptions,
   UnixStream,
 } from "./src/stream.ts";
-export type { Bytes } from "./src/io/pieces.ts";
-export type { AsyncOptions, SyncOptions } from "./src/util/validate.ts";
+export type { AsyncOptions, Bytes, SyncOptions } from "./src/util/validate.ts";

@@ -28,5 +28,4 @@ export {
   type MapMemoryOptions,
   SharedMemory,
 } from "./src/shm/shared_memory.ts";
-export type { Bytes } from "./src/io/pieces.ts";
-export type { AsyncOptions, SyncOptions } from "./src/util/validate.ts";
+export type { AsyncOptions, Bytes, SyncOptions } from "./src/util/validate.ts";

@@ -14,7 +14,7 @@ export {
 } from "./libc/errno_gate.ts";
 export { errnoName, errnoNumber } from "./libc/errno_names.ts";
 export type { Watcher } from "./runtime/runtime.ts";
-export { clearTimeout, now, queueMicrotask, setImmediate, setTimeout } from "./runtime/timers.ts";
+export { clearTimeout, queueMicrotask, setImmediate, setTimeout } from "./runtime/timers.ts";
 export { runtimeName } from "./runtime/runtime_name.ts";
 export { failAtEnd, onEnding, onExit, onIdle } from "./runtime/exit.ts";
 export type { Debugging } from "./debug/mod.ts";

@@ -17,7 +17,7 @@ import {
   sendToNow,
 } from "./message/destinations.ts";
 import type { Fd } from "./fd/fd.ts";
-import { type Bytes, gatheredMessage, type Pieces } from "./io/pieces.ts";
+import { gatheredMessage, type Pieces } from "./io/pieces.ts";
 import {
   DONE,
   ignore,
@@ -52,6 +52,7 @@ import { takeBudget } from "./io/reactor.ts";
 import {
   asBytes,
   type AsyncOptions,
+  type Bytes,
   checkDeadline,
   checkSignal,
   type SyncOptions,

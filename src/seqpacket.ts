@@ -28,8 +28,7 @@ import type { Message } from "./message/message.ts";
 import type { ReceivedMessage } from "./message/received_message.ts";
 import { adoptSocket, pairOf } from "./socket/socket.ts";
 import type { ConnectOptions, ConnectSyncOptions } from "./stream.ts";
-import type { Bytes } from "./io/pieces.ts";
-import { checkDeadline, checkSignal } from "./util/validate.ts";
+import { type Bytes, checkDeadline, checkSignal } from "./util/validate.ts";
 
 const SEQPACKETS = "sockets of the type SOCK_SEQPACKET";
 

@@ -13,7 +13,7 @@ import { connectAsync, connectBlocking, type Connected } from "./socket/connect.
 import { Descriptor } from "./io/descriptor.ts";
 import type { Fd } from "./fd/fd.ts";
 import { NOT_TRIED, type Operation } from "./io/operation_queue.ts";
-import { type Bytes, gathered, type Pieces } from "./io/pieces.ts";
+import { gathered, type Pieces } from "./io/pieces.ts";
 import type { ReceiveMessageOptions, ReceiveMessageSyncOptions } from "./message/message_socket.ts";
 import { receiving } from "./message/message_operations.ts";
 import type { ReceivedMessage } from "./message/received_message.ts";
@@ -26,6 +26,7 @@ import {
 import { adoptSocket, pairOf, Socket } from "./socket/socket.ts";
 import {
   type AsyncOptions,
+  type Bytes,
   checkDeadline,
   checkInteger,
   checkSignal,

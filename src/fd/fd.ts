@@ -8,7 +8,7 @@ import { readableOver, writableOver } from "../io/web_streams.ts";
 import { closeWithOwner, Descriptor } from "../io/descriptor.ts";
 import { openFile, type OpenMode } from "./open.ts";
 import { type FdKind, type FdStatus, readStatus, sealBits, type Seals } from "./status.ts";
-import type { Bytes, Pieces } from "../io/pieces.ts";
+import type { Pieces } from "../io/pieces.ts";
 import {
   DONE,
   ignore,
@@ -23,6 +23,7 @@ import { assertOpen, ByteTransfer } from "../io/byte_transfer.ts";
 import {
   asBytes,
   type AsyncOptions,
+  type Bytes,
   checkDeadline,
   checkFd,
   checkFlag,

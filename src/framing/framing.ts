@@ -4,11 +4,11 @@
  */
 
 import { ByteReader, type ByteSource } from "../util/byte_reader.ts";
-import type { Bytes } from "../io/pieces.ts";
 import { Mutex } from "../util/mutex.ts";
 import {
   asBytes,
   type AsyncOptions,
+  type Bytes,
   checkInteger,
   checkSignal,
   ifAbsent,

@@ -11,9 +11,9 @@ import {
   type LengthLimit,
 } from "./framing.ts";
 import { fromLatin1 } from "../util/latin1.ts";
-import type { Bytes } from "../io/pieces.ts";
 import {
   type AsyncOptions,
+  type Bytes,
   checkInteger,
   checkOptions,
   checkSignal,

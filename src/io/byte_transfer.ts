@@ -8,10 +8,11 @@ import { errnoNumber, failure, file, refusal, sockets } from "../../ffi/mod.ts";
 import type { ByteCalls } from "./byte_calls.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { DONE, NOT_TRIED, Operation, SingleCall, YIELD } from "./operation_queue.ts";
-import { type Bytes, gatheredParts, type Part, type Pieces } from "./pieces.ts";
+import { gatheredParts, type Part, type Pieces } from "./pieces.ts";
 import {
   asBytes,
   type AsyncOptions,
+  type Bytes,
   checkDeadline,
   checkSignal,
   type SyncOptions,

@@ -7,14 +7,8 @@
  * @module
  */
 
-import {
-  clearTimeout,
-  errnoNumber,
-  failure,
-  now,
-  sockets,
-  UnixSocketError,
-} from "../../ffi/mod.ts";
+import { clearTimeout, errnoNumber, failure, sockets, UnixSocketError } from "../../ffi/mod.ts";
+import { now } from "../util/clock.ts";
 import { onAbort } from "../util/abort.ts";
 import { Backoff, startTimer } from "./backoff.ts";
 import { blockingPoll } from "./busy_poll.ts";

@@ -4,10 +4,7 @@
  */
 
 import { refusal, sockets } from "../../ffi/mod.ts";
-import { asBytes } from "../util/validate.ts";
-
-/** Memory to read into, or to write from. */
-export type Bytes = ArrayBufferView | ArrayBuffer;
+import { asBytes, type Bytes } from "../util/validate.ts";
 
 /** Data to write or to send: in one piece, or in several that follow each other. */
 export type Pieces = Bytes | readonly Bytes[];

@@ -14,7 +14,6 @@ import {
   createPoller,
   errnoNumber,
   native,
-  now,
   onEnding,
   type Poller,
   queueMicrotask,
@@ -23,6 +22,7 @@ import {
   type UnixSocketError,
   type Watcher,
 } from "../../ffi/mod.ts";
+import { now } from "../util/clock.ts";
 import { waitingPoll } from "./busy_poll.ts";
 
 /** Receives the events of one descriptor. */

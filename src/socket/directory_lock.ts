@@ -4,7 +4,8 @@
  * @module
  */
 
-import { errnoNumber, file, native, now, sockets } from "../../ffi/mod.ts";
+import { errnoNumber, file, native, sockets } from "../../ffi/mod.ts";
+import { now } from "../util/clock.ts";
 
 /**
  * Runs `body` under the lock, with a descriptor of the directory: whoever renames it meanwhile, or puts

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { now } from "../../ffi/mod.ts";
+import { now } from "../util/clock.ts";
 import { type AncillaryOptions, Outgoing } from "../message/ancillary.ts";
 import { Fd } from "../fd/fd.ts";
 import type { EnvironmentOptions } from "./environment.ts";

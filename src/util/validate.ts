@@ -4,7 +4,10 @@
  * @module
  */
 
-import { now } from "../../ffi/mod.ts";
+import { now } from "./clock.ts";
+
+/** Memory to read into, or to write from. */
+export type Bytes = ArrayBufferView | ArrayBuffer;
 
 /** Options of everything that can wait without blocking. */
 export interface AsyncOptions {

@@ -2,7 +2,7 @@ import { test } from "node:test";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { existsSync, writeFileSync } from "node:fs";
 import process from "node:process";
-import { join } from "@std/path";
+import { fromFileUrl, join } from "@std/path";
 import {
   commandFor,
   type Finished,
@@ -123,6 +123,20 @@ async function testDeno(): Promise<void> {
 
   test("deno run imports the library without any permission", async () => {
     assertSays(await run(deno([], imported)), "imported\n");
+  });
+
+  test("afunix/framing imports nothing but its own folder and src/util", async () => {
+    // The graph lists imports of types too.
+    const command = [binary("deno"), "info", "--no-config", "--json", join(ROOT, "framing.ts")];
+    const { modules } = JSON.parse((await run(command)).stdout) as {
+      modules: { specifier: string }[];
+    };
+    const paths = modules.map(({ specifier }) => fromFileUrl(specifier).slice(ROOT.length + 1));
+    assert(paths.includes("src/framing/framing.ts"));
+    assertEquals(
+      paths.filter((path) => !/^(framing\.ts|src\/(framing|util)\/\w+\.ts)$/.test(path)),
+      [],
+    );
   });
 }
 
