@@ -21,8 +21,8 @@
  */
 
 export type { AddressLike } from "./src/address.ts";
-export type { AllowedPeers } from "./src/socket/authorize.ts";
-export type { Credentials } from "./src/socket/credentials.ts";
+export type { AllowedPeers } from "./src/authorize.ts";
+export type { Credentials } from "./src/credentials.ts";
 export { createFetch, type CreateFetchOptions, type UnixFetch } from "./src/http/fetch.ts";
 export type { AllowedServers, AuthorizeServer, ServerPeer } from "./src/http/peer.ts";
 export { type ConnectionServer, HttpService, peerCredentialsOf, serve } from "./src/http/serve.ts";

@@ -25,7 +25,7 @@ export {
   type UnnamedAddress,
 } from "./src/address.ts";
 export type { Ancillary, AncillaryOptions } from "./src/message/ancillary.ts";
-export type { AllowedPeers, AuthorizePeer } from "./src/socket/authorize.ts";
+export type { AllowedPeers, AuthorizePeer } from "./src/authorize.ts";
 export {
   type BatchOptions,
   type BatchResult,
@@ -38,7 +38,7 @@ export {
   peerGroups,
   peerPidfd,
   peerSecurityContext,
-} from "./src/socket/credentials.ts";
+} from "./src/credentials.ts";
 export {
   type BindOptions,
   type SendMessageToOptions,

@@ -4,7 +4,7 @@
  */
 
 import type { Address } from "../../src/address.ts";
-import type { Credentials } from "../../src/socket/credentials.ts";
+import type { Credentials } from "../../src/credentials.ts";
 import { UnixDatagram } from "../../src/datagram.ts";
 import { UnixListener } from "../../src/listener.ts";
 import type { ListenOptions } from "../../src/socket/listen.ts";

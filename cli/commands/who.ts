@@ -7,7 +7,7 @@ import { Buffer } from "node:buffer";
 import { constants, realpathSync } from "node:fs";
 import { file } from "../../ffi/mod.ts";
 import { type Address, formatAddress } from "../../src/address.ts";
-import type { Credentials } from "../../src/socket/credentials.ts";
+import type { Credentials } from "../../src/credentials.ts";
 import { UnixDatagram } from "../../src/datagram.ts";
 import { UnixSeqpacket } from "../../src/seqpacket.ts";
 import type { Socket } from "../../src/socket/socket.ts";

@@ -3,8 +3,8 @@
  * @module
  */
 
-import { type AllowedPeers, gateOf } from "../socket/authorize.ts";
-import { type Credentials, peerCredentials, peerPidfd } from "../socket/credentials.ts";
+import { type AllowedPeers, gateOf } from "../authorize.ts";
+import { type Credentials, peerCredentials, peerPidfd } from "../credentials.ts";
 import { Fd } from "../fd/fd.ts";
 import type { UnixStream } from "../stream.ts";
 import { abortable } from "../util/abort.ts";

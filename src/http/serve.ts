@@ -3,7 +3,7 @@
  * @module
  */
 
-import { type Credentials, peerCredentials } from "../socket/credentials.ts";
+import { type Credentials, peerCredentials } from "../credentials.ts";
 import type { UnixListener } from "../listener.ts";
 import { fdOfSocket, intoSocket } from "../node/net_socket.ts";
 import type { UnixStream } from "../stream.ts";

@@ -14,7 +14,7 @@ import {
   native,
   sockets,
 } from "../../ffi/mod.ts";
-import type { Credentials } from "../socket/credentials.ts";
+import type { Credentials } from "../credentials.ts";
 import { Fd } from "../fd/fd.ts";
 import { type FdLike, fdOf, openFdOf } from "../fd/fd_like.ts";
 import { checkFd, checkFlag, checkInteger, checkOptions } from "../util/validate.ts";

@@ -5,7 +5,7 @@
 
 import type { Address } from "../address.ts";
 import type { Ancillary } from "./ancillary.ts";
-import type { Credentials } from "../socket/credentials.ts";
+import type { Credentials } from "../credentials.ts";
 import type { Fd } from "../fd/fd.ts";
 import type { Message } from "./message.ts";
 

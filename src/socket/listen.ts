@@ -5,7 +5,7 @@
 
 import { errnoNumber, failure, file, native, sockets, UnixSocketError } from "../../ffi/mod.ts";
 import { type Address, type AddressLike, formatAddress, parseAddress, quote } from "../address.ts";
-import { type AllowedPeers, type AuthorizePeer, type Gate, gateOf } from "./authorize.ts";
+import { type AllowedPeers, type AuthorizePeer, type Gate, gateOf } from "../authorize.ts";
 import { bindSocket, removePath } from "./bind.ts";
 import { Descriptor } from "../io/descriptor.ts";
 import type { Fd } from "../fd/fd.ts";

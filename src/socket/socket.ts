@@ -21,7 +21,7 @@ import {
   peerGroups,
   peerPidfd,
   peerSecurityContext,
-} from "./credentials.ts";
+} from "../credentials.ts";
 import { closeWithOwner, type Descriptor } from "../io/descriptor.ts";
 import type { Fd } from "../fd/fd.ts";
 import { openFdOf } from "../fd/fd_like.ts";

@@ -4,7 +4,7 @@
  */
 
 import { type Credentials, peerCredentials, peerGroups } from "./credentials.ts";
-import { checkInteger } from "../util/validate.ts";
+import { checkInteger } from "./util/validate.ts";
 
 /** The users and groups that may connect. Each list that is given has to name the peer. */
 export interface AllowedPeers {

@@ -12,9 +12,9 @@ import {
   linuxConstants,
   native,
   sockets,
-} from "../../ffi/mod.ts";
-import { Fd } from "../fd/fd.ts";
-import { type FdLike, openFdOf } from "../fd/fd_like.ts";
+} from "../ffi/mod.ts";
+import { Fd } from "./fd/fd.ts";
+import { type FdLike, openFdOf } from "./fd/fd_like.ts";
 
 /** A process, as the kernel recorded it. */
 export interface Credentials {
