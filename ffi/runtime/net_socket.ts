@@ -3,8 +3,10 @@
  * @module
  */
 
-import { builtinModule } from "./pipe_handle.ts";
+import { checked, type FailureContext, refusal } from "../libc/errno_gate.ts";
+import { closeHandedOver, prepareDescriptor } from "../libc/file.ts";
 import { native } from "../native.ts";
+import { builtinModule } from "./pipe_handle.ts";
 
 interface Net {
   Socket: new (options: { fd: number }) => unknown;
@@ -21,12 +23,24 @@ interface Inside {
   destroy?(): unknown;
 }
 
-/** A socket of the runtime's own over a connected descriptor, which it closes; null without `node:net`. */
-export function openNodeSocket(fd: number): unknown {
-  const net = builtinModule<Net>("node:net");
-  if (net === undefined) return null;
-  // Bun's constructor ignores the descriptor.
-  return native().runtime.name === "bun" ? net.connect({ fd }) : new net.Socket({ fd });
+/**
+ * Makes a socket of `node:net` over a connected descriptor. Takes ownership of the descriptor: the socket
+ * closes it, and so does a failure.
+ *
+ * @throws {UnixSocketError} ENOTSUP: there is no `node:net`
+ */
+export function openNodeSocket(fd: number, context: FailureContext): unknown {
+  let socket: unknown = null;
+  try {
+    checked(prepareDescriptor(fd), { ...context, syscall: "fcntl" });
+    const net = builtinModule<Net>("node:net");
+    if (net === undefined) throw refusal("ENOTSUP", { ...context, detail: "there is no node:net" });
+    // Bun's constructor ignores the descriptor.
+    socket = native().runtime.name === "bun" ? net.connect({ fd }) : new net.Socket({ fd });
+  } finally {
+    if (socket === null) closeHandedOver(fd);
+  }
+  return socket;
 }
 
 /** The state of a `node:net` socket; null for what is none. */

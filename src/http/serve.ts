@@ -3,9 +3,9 @@
  * @module
  */
 
+import { inspectNodeSocket, openNodeSocket } from "../../ffi/mod.ts";
 import { type Credentials, peerCredentials } from "../credentials.ts";
 import type { UnixListener } from "../listener.ts";
-import { fdOfSocket, intoSocket } from "../node/net_socket.ts";
 import type { UnixStream } from "../stream.ts";
 import { type AsyncOptions, checkSignal } from "../util/validate.ts";
 
@@ -75,7 +75,10 @@ export function peerCredentialsOf(request: object): Credentials | null {
   const socket = "socket" in request ? request.socket as object | null : request;
   // A runtime takes the socket away from a request that is over.
   const known = peers.get(request) ?? (socket === null ? undefined : peers.get(socket));
-  return known !== undefined ? known : peerCredentials(fdOfSocket(socket));
+  if (known !== undefined) return known;
+  const state = inspectNodeSocket(socket);
+  if (state === null) throw new TypeError("Cannot tell the peer of this: expected a request");
+  return peerCredentials(state);
 }
 
 /** A connection of the server. */
@@ -181,7 +184,8 @@ export class HttpService implements AsyncDisposable {
     let socket;
     try {
       const peer = stream.peerCredentials();
-      socket = intoSocket(stream) as ServedSocket;
+      const context = { action: "Cannot make a node:net socket", syscall: "getsockopt" };
+      socket = openNodeSocket(stream.intoFd(), context) as ServedSocket;
       peers.set(socket, peer);
     } catch (error) {
       stream.close();

@@ -35,16 +35,7 @@ export function intoSocket(connection: UnixStream | Fd): unknown {
       throw refusal("EINVAL", { ...context, detail: "it listens" });
     }
   }
-  const fd = connection.intoFd();
-  let socket: unknown = null;
-  try {
-    checked(file.prepareDescriptor(fd), { ...context, syscall: "fcntl" });
-    socket = openNodeSocket(fd);
-  } finally {
-    if (socket === null) file.closeHandedOver(fd);
-  }
-  if (socket === null) throw refusal("ENOTSUP", { ...context, detail: "there is no node:net" });
-  return socket;
+  return openNodeSocket(connection.intoFd(), context);
 }
 
 /** The descriptor's number of a `node:net` socket, which stays the runtime's. */
