@@ -21,10 +21,19 @@ export type { Debugging } from "./debug/mod.ts";
 export { currentPlace } from "./debug/errors.ts";
 export { createPoller } from "./create_poller.ts";
 export { FOR_READING, FOR_WRITING, type Poller } from "./poller.ts";
+export { monotonicMicroseconds } from "./libc/clock.ts";
 export { Mapping } from "./libc/mapping.ts";
+export {
+  closeOnExec,
+  duplicateFrom,
+  makeBlocking,
+  openPidfd,
+  signalPidfd,
+} from "./libc/process.ts";
 export { MessageBlock } from "./structs/message_block.ts";
 export { darwinPeerUser } from "./darwin/credentials.ts";
-export { environmentVariable } from "./runtime/environment.ts";
+export { environmentVariable, environmentWith } from "./runtime/environment.ts";
+export { builtinModule } from "./runtime/pipe_handle.ts";
 export { inspectNodeSocket, openNodeSocket } from "./runtime/net_socket.ts";
 export { type BoundInode, boundInodes } from "./linux/sock_diag.ts";
 export * as cmsg from "./structs/cmsg.ts";

@@ -3,9 +3,15 @@
  * @module
  */
 
-import { builtinModule } from "../../ffi/runtime/pipe_handle.ts";
-import { openPidfd, signalPidfd } from "../../ffi/libc/process.ts";
-import { checked, errnoNumber, failure, refusal } from "../../ffi/mod.ts";
+import {
+  builtinModule,
+  checked,
+  errnoNumber,
+  failure,
+  openPidfd,
+  refusal,
+  signalPidfd,
+} from "../../ffi/mod.ts";
 import { Fd } from "../fd/fd.ts";
 import { signalNumber, type SocketType, type SocketTypes } from "./options.ts";
 import type { Child, NodeStream } from "./start_program.ts";

@@ -3,8 +3,7 @@
  * @module
  */
 
-import { environmentWith } from "../../ffi/runtime/environment.ts";
-import { checked, file, native, refusal, sockets } from "../../ffi/mod.ts";
+import { checked, environmentWith, file, native, refusal, sockets } from "../../ffi/mod.ts";
 import { UnixDatagram } from "../datagram.ts";
 import { Fd } from "../fd/fd.ts";
 import { UnixSeqpacket } from "../seqpacket.ts";

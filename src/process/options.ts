@@ -3,7 +3,7 @@
  * @module
  */
 
-import { builtinModule } from "../../ffi/runtime/pipe_handle.ts";
+import { builtinModule } from "../../ffi/mod.ts";
 import type { UnixDatagram } from "../datagram.ts";
 import { type FdLike, fdOf } from "../fd/fd_like.ts";
 import type { UnixSeqpacket } from "../seqpacket.ts";

@@ -3,8 +3,7 @@
  * @module
  */
 
-import { builtinModule } from "../../ffi/runtime/pipe_handle.ts";
-import { native } from "../../ffi/mod.ts";
+import { builtinModule, native } from "../../ffi/mod.ts";
 import { LIST_VARIABLE, SOCKET_VARIABLE } from "./environment.ts";
 import { checkArgs, checkPath, type SocketType, type SpawnOptions } from "./options.ts";
 import { checkOptions, checkWord, ifAbsent } from "../util/validate.ts";

@@ -3,8 +3,7 @@
  * @module
  */
 
-import { duplicateFrom, makeBlocking } from "../../ffi/libc/process.ts";
-import { checked, file, refusal } from "../../ffi/mod.ts";
+import { checked, duplicateFrom, file, makeBlocking, refusal } from "../../ffi/mod.ts";
 import { UnixDatagram } from "../datagram.ts";
 import { Fd } from "../fd/fd.ts";
 import { UnixSeqpacket } from "../seqpacket.ts";

@@ -3,8 +3,7 @@
  * @module
  */
 
-import { builtinModule } from "../../ffi/runtime/pipe_handle.ts";
-import { errnoNumber, failure, refusal } from "../../ffi/mod.ts";
+import { builtinModule, errnoNumber, failure, refusal } from "../../ffi/mod.ts";
 import type { SpawnPlan } from "./options.ts";
 
 /** A stream of `node:stream`. */
