@@ -32,11 +32,11 @@ export {
   notify,
   notifyBarrier,
   notifyBarrierSync,
-  type NotifyDescriptors,
   type NotifyOptions,
   notifySync,
   type NotifySyncOptions,
 } from "./src/systemd/notify.ts";
+export type { NotifyDescriptors } from "./src/systemd/manager.ts";
 export type { NotifyState } from "./src/systemd/state.ts";
 export {
   removeStoredFds,

@@ -16,6 +16,8 @@ import {
 } from "./socket/listen.ts";
 import { acceptedStream, type UnixStream } from "./stream.ts";
 
+export type { AdoptListenerOptions };
+
 /**
  * A socket that accepts stream connections.
  *

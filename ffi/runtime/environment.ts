@@ -3,7 +3,6 @@
  * @module
  */
 
-import { refusal } from "../libc/errno_gate.ts";
 import { runtimeName } from "./runtime_name.ts";
 
 interface Globals {
@@ -37,34 +36,4 @@ export function environmentWith(
   names: readonly string[],
 ): Record<string, string | undefined> | null {
   return names.every(mayUse) ? environment() : null;
-}
-
-/**
- * The values of several variables, undefined for one that is absent or empty. Never takes a missing
- * permission for a missing variable.
- *
- * @throws {UnixSocketError} EACCES where the permission to read one of them was not given
- */
-export function requiredVariables<T extends string>(
-  names: readonly T[],
-): Partial<Record<T, string>> {
-  const forbidden = names.find((name) => !mayUse(name));
-  if (forbidden !== undefined) {
-    throw refusal("EACCES", {
-      action: `Cannot read the environment variable ${forbidden}`,
-      syscall: "getenv",
-      detail: `needs --allow-env=${names.join(",")}`,
-    });
-  }
-  const values: Partial<Record<T, string>> = {};
-  for (const name of names) {
-    const value = environment()[name];
-    if (value !== undefined && value !== "") values[name] = value;
-  }
-  return values;
-}
-
-/** Removes variables, so that children of this process do not inherit them. */
-export function removeVariables(names: readonly string[]): void {
-  for (const name of names) if (mayUse(name)) delete environment()[name];
 }

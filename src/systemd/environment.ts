@@ -3,8 +3,7 @@
  * @module
  */
 
-import { refusal, sockets } from "../../ffi/mod.ts";
-import { removeVariables, requiredVariables } from "../../ffi/runtime/environment.ts";
+import { environmentWith, refusal, sockets } from "../../ffi/mod.ts";
 import { checkFlag, checkOptions } from "../util/validate.ts";
 
 /** Whether to take the variables out of the environment. */
@@ -26,12 +25,33 @@ export function withVariables<T extends string, R>(
 ): R {
   checkOptions(options);
   const unset = checkFlag(options?.unsetEnvironment, "unsetEnvironment");
-  const variables = requiredVariables(names);
+  const variables = readVariables(names);
   try {
     return use(variables);
   } finally {
-    if (unset) removeVariables([...names, ...alsoRemoved]);
+    if (unset) {
+      for (const name of [...names, ...alsoRemoved]) delete environmentWith([name])?.[name];
+    }
   }
+}
+
+/**
+ * Reads variables; one that is absent or empty has no value. A missing permission of Deno is an error
+ * and never reads as a missing variable.
+ */
+function readVariables<T extends string>(names: readonly T[]): Partial<Record<T, string>> {
+  const environment = environmentWith(names);
+  if (environment === null) {
+    const forbidden = names.find((name) => environmentWith([name]) === null);
+    throw refusal("EACCES", {
+      action: `Cannot read the environment variable ${forbidden}`,
+      syscall: "getenv",
+      detail: `needs --allow-env=${names.join(",")}`,
+    });
+  }
+  const values: Partial<Record<T, string>> = {};
+  for (const name of names) if (environment[name]) values[name] = environment[name];
+  return values;
 }
 
 /** An error about a variable that makes no sense. */

@@ -4,6 +4,7 @@
  */
 
 import type { FdLike } from "../fd/fd_like.ts";
+import { MAX_FDS } from "./manager.ts";
 import { notify, notifySync } from "./notify.ts";
 import { checkFdName } from "./state.ts";
 import { type AsyncOptions, checkFlag, checkOptions, type SyncOptions } from "../util/validate.ts";
@@ -27,9 +28,6 @@ export interface StoreFdsOptions extends AsyncOptions, StoreOptions {}
 
 /** Options of {@linkcode storeFdsSync}. */
 export interface StoreFdsSyncOptions extends SyncOptions, StoreOptions {}
-
-/** The most descriptors of one message. */
-const MAX_FDS = 253;
 
 function* messages(name: string, fds: readonly FdLike[], options: StoreOptions | undefined) {
   checkFdName(name);

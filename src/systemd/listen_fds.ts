@@ -4,12 +4,18 @@
  * @module
  */
 
-import { checked, errnoNumber, file, native, refusal, sockets } from "../../ffi/mod.ts";
-import { closeOnExec } from "../../ffi/libc/process.ts";
+import {
+  checked,
+  closeOnExec,
+  errnoNumber,
+  file,
+  native,
+  refusal,
+  sockets,
+} from "../../ffi/mod.ts";
 import { UnixDatagram } from "../datagram.ts";
 import { Fd } from "../fd/fd.ts";
-import { UnixListener } from "../listener.ts";
-import type { AdoptListenerOptions } from "../socket/listen.ts";
+import { type AdoptListenerOptions, UnixListener } from "../listener.ts";
 import { UnixSeqpacket, UnixSeqpacketListener } from "../seqpacket.ts";
 import { UnixStream } from "../stream.ts";
 import {

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { type Address, addressKey } from "../address.ts";
+import { type Address, sameAddress } from "../address.ts";
 import { UnixDatagram } from "../datagram.ts";
 import type { FdLike } from "../fd/fd_like.ts";
 import { type EnvironmentOptions, malformed, withVariables } from "./environment.ts";
@@ -28,24 +28,34 @@ export function managerAddress(options?: EnvironmentOptions): Address | null {
   });
 }
 
-/** What goes along with a notification. */
-export interface Enclosed {
+/** The maximum number of descriptors in one message. */
+export const MAX_FDS = 253;
+
+/**
+ * Descriptors that go along with a notification, as in `sendMessage`; the manager closes what it has
+ * no use for.
+ */
+export interface NotifyDescriptors {
+  /** Descriptors for the manager, at most 253 (SCM_RIGHTS). It gets duplicates. */
   fds?: readonly FdLike[] | undefined;
+  /**
+   * Closes the descriptors in this process once the kernel has taken the message. If sending fails,
+   * they stay open. Only for objects that own their descriptor, not for numbers.
+   */
   transfer?: boolean | undefined;
 }
 
 /** The socket of the notifications that are under way, which so keep their order. */
-let open: { key: string; socket: UnixDatagram; users: number } | null = null;
+let open: { address: Address; socket: UnixDatagram; users: number } | null = null;
 
 /** Sends one message to the manager, and waits while its queue is full. */
 export async function send(
   address: Address,
   data: Uint8Array,
-  enclosed: Enclosed,
+  enclosed: NotifyDescriptors,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const key = addressKey(address);
-  if (open?.key !== key) {
+  if (open === null || !sameAddress(open.address, address)) {
     const socket = UnixDatagram.unbound();
     try {
       socket.connect(address);
@@ -53,7 +63,7 @@ export async function send(
       socket.close();
       throw error;
     }
-    open = { key, socket, users: 0 };
+    open = { address, socket, users: 0 };
   }
   const used = open;
   used.users++;
@@ -75,7 +85,7 @@ export async function send(
 export function sendSync(
   address: Address,
   data: Uint8Array,
-  enclosed: Enclosed,
+  enclosed: NotifyDescriptors,
   timeout: number | undefined,
 ): void {
   using socket = UnixDatagram.unbound();

@@ -3,25 +3,20 @@
  * @module
  */
 
-import { now } from "../util/clock.ts";
-import { type AncillaryOptions, Outgoing } from "../message/ancillary.ts";
 import { Fd } from "../fd/fd.ts";
+import { openFdOf } from "../fd/fd_like.ts";
 import type { EnvironmentOptions } from "./environment.ts";
-import { managerAddress, send, sendSync } from "./manager.ts";
+import { managerAddress, MAX_FDS, type NotifyDescriptors, send, sendSync } from "./manager.ts";
 import { encodeState, type NotifyState } from "./state.ts";
+import { now } from "../util/clock.ts";
 import {
   type AsyncOptions,
   checkDeadline,
+  checkFlag,
   checkOptions,
   checkSignal,
   type SyncOptions,
 } from "../util/validate.ts";
-
-/**
- * Descriptors that go along with a notification, as in `sendMessage`; the manager closes what it has
- * no use for.
- */
-export type NotifyDescriptors = Pick<AncillaryOptions, "fds" | "transfer">;
 
 /** Options of {@linkcode notify}. */
 export interface NotifyOptions extends AsyncOptions, EnvironmentOptions, NotifyDescriptors {}
@@ -35,18 +30,25 @@ export interface BarrierOptions extends AsyncOptions, EnvironmentOptions {}
 /** Options of {@linkcode notifyBarrierSync}. */
 export interface BarrierSyncOptions extends SyncOptions, EnvironmentOptions {}
 
-/** A notification, checked. */
+/** Checks a notification before any system call, also if there is no manager to send it to. */
 function prepared(state: NotifyState, options: NotifyOptions | NotifySyncOptions | undefined) {
   checkOptions(options);
   const { fds = [] } = options ?? {};
   if (!Array.isArray(fds)) {
     throw new TypeError("Cannot send these descriptors: expected an array");
   }
-  const enclosed = { fds, transfer: options?.transfer };
+  const transfer = checkFlag(options?.transfer, "transfer");
   const data = encodeState(state, fds.length);
-  // Checks them as sending does, also where there is no manager to send to.
-  new Outgoing(enclosed);
-  return { data, enclosed };
+  if (fds.length > MAX_FDS) {
+    throw new RangeError(`Cannot send ${fds.length} descriptors: at most ${MAX_FDS} are allowed`);
+  }
+  for (const descriptor of fds) {
+    openFdOf(descriptor, "Cannot send a descriptor", "sendmsg");
+    if (transfer && typeof (descriptor as { intoFd?: unknown }).intoFd !== "function") {
+      throw new TypeError("Cannot transfer this: expected an Fd or a socket, which own theirs");
+    }
+  }
+  return { data, enclosed: { fds, transfer } };
 }
 
 /**

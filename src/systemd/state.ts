@@ -3,7 +3,7 @@
  * @module
  */
 
-import { monotonicMicroseconds } from "../../ffi/libc/clock.ts";
+import { monotonicMicroseconds } from "../../ffi/mod.ts";
 import { checkFlag, checkInteger, checkOptions } from "../util/validate.ts";
 
 /** What to tell the service manager. What is absent, or false, is not said. */
