@@ -48,7 +48,8 @@ export {
 } from "./src/datagram.ts";
 export type { ReceivedInto } from "./src/message/receive_into.ts";
 export { UnixSocketError, type UnixSocketErrorInit } from "./src/errors.ts";
-export { Fd, type OpenMode } from "./src/fd/fd.ts";
+export { Fd } from "./src/fd/fd.ts";
+export type { OpenMode } from "./src/fd/open.ts";
 export type { FdLike } from "./src/fd/fd_like.ts";
 export type { FdKind, FdStatus, Seals } from "./src/fd/status.ts";
 export { type BusyPollOptions, type Configuration, configure } from "./src/io/busy_poll.ts";

@@ -20,7 +20,8 @@
 
 export { Doorbell } from "./src/shm/doorbell.ts";
 export { UnixSocketError, type UnixSocketErrorInit } from "./src/errors.ts";
-export { Fd, type OpenMode } from "./src/fd/fd.ts";
+export { Fd } from "./src/fd/fd.ts";
+export type { OpenMode } from "./src/fd/open.ts";
 export type { FdLike } from "./src/fd/fd_like.ts";
 export type { FdKind, FdStatus, Seals } from "./src/fd/status.ts";
 export {

@@ -4,7 +4,8 @@
  */
 
 import { formatAddress } from "../../src/address.ts";
-import { Fd, type OpenMode } from "../../src/fd/fd.ts";
+import { Fd } from "../../src/fd/fd.ts";
+import type { OpenMode } from "../../src/fd/open.ts";
 import { integerOf } from "../arguments.ts";
 import { type Channel, connect } from "./channels.ts";
 import { EXIT, UsageError } from "../failures.ts";

@@ -1,44 +1,39 @@
 /**
- * Plain descriptors: files, pipes, and whatever else was opened or received.
+ * Plain descriptors: files, pipes, and others that were opened or received.
  * @module
  */
 
-import { checked, errnoNumber, failure, file, sockets } from "../../ffi/mod.ts";
+import { checked, errnoNumber, file, sockets } from "../../ffi/mod.ts";
 import { readableOver, writableOver } from "../io/web_streams.ts";
 import { closeWithOwner, Descriptor } from "../io/descriptor.ts";
-import { openFile, type OpenMode } from "./open.ts";
-import { type FdKind, type FdStatus, readStatus, sealBits, type Seals } from "./status.ts";
-import type { Pieces } from "../io/pieces.ts";
+import { type FdLike, openFdOf } from "./fd_like.ts";
+import { openEventfd, openFile, openMemfd, type OpenMode } from "./open.ts";
 import {
-  DONE,
-  ignore,
-  NOT_TRIED,
-  type Operation,
-  SingleCall,
-  wouldBlock,
-} from "../io/operation_queue.ts";
+  bitsOfSeals,
+  type FdKind,
+  type FdStatus,
+  readStatus,
+  type Seals,
+  sealsOfBits,
+} from "./status.ts";
+import type { Pieces } from "../io/pieces.ts";
 import { turnIfSpent } from "../io/reactor.ts";
-import { fileCalls, isReady } from "../io/byte_calls.ts";
+import { waitReady, waitReadySync } from "../io/wait_ready.ts";
+import { fileCalls } from "../io/byte_calls.ts";
 import { assertOpen, ByteTransfer } from "../io/byte_transfer.ts";
 import {
   asBytes,
   type AsyncOptions,
   type Bytes,
-  checkDeadline,
   checkFd,
   checkFlag,
   checkInteger,
   checkOptions,
-  checkSignal,
   checkWord,
   type SyncOptions,
 } from "../util/validate.ts";
 
-export type { OpenMode };
-
-/** The largest position in a file that a number holds exactly. */
 const MAX_POSITION = Number.MAX_SAFE_INTEGER;
-
 /**
  * An owned descriptor: closed exactly once, at {@linkcode close}, at the end of a `using` scope, or
  * at the latest when the object is collected. It is close-on-exec, and non-blocking where that
@@ -95,6 +90,29 @@ export class Fd implements Disposable {
   }
 
   /**
+   * Duplicates an open descriptor, whoever owns it, with fcntl(2) F_DUPFD_CLOEXEC. The original stays
+   * open and its owner's. The two share position and status flags: the first read or write through the
+   * duplicate makes the open file non-blocking for all who share it.
+   *
+   * @param descriptor a number, or an object that has one, as every socket and `Fd` does
+   * @throws {TypeError|RangeError} if `descriptor` is neither
+   * @throws {UnixSocketError} EBADF: it is closed. EMFILE: no number is free
+   *
+   * @example
+   * ```ts
+   * import { Fd } from "@afunix/afunix";
+   *
+   * using output = Fd.duplicate(1);
+   * console.log(output.kind); // such as "pipe"
+   * ```
+   */
+  static duplicate(descriptor: FdLike): Fd {
+    const context = { action: "Cannot duplicate", syscall: "fcntl" };
+    const fd = openFdOf(descriptor, context.action, context.syscall);
+    return Fd.received(checked(file.duplicate(fd), context));
+  }
+
+  /**
    * A file without a name that lives in memory (memfd_create(2), Linux).
    *
    * @param name what `/proc` shows, at most 249 bytes of UTF-8
@@ -102,13 +120,7 @@ export class Fd implements Disposable {
    * @throws {UnixSocketError} EINVAL: the name is too long. EMFILE, ENFILE, ENOMEM. ENOTSUP: macOS
    */
   static memfd(name: string, options?: { sealable?: boolean | undefined }): Fd {
-    if (typeof name !== "string" || name.includes("\0")) {
-      throw new TypeError("Cannot use this as a name: expected a string without a NUL");
-    }
-    checkOptions(options);
-    const sealable = checkFlag(options?.sealable, "sealable");
-    const made = file.memfd(new TextEncoder().encode(name), sealable);
-    return new Fd(checked(made, { action: "Cannot create a memfd", syscall: "memfd_create" }));
+    return new Fd(openMemfd(name, options));
   }
 
   /**
@@ -125,10 +137,7 @@ export class Fd implements Disposable {
     initial = 0,
     options?: { semaphore?: boolean | undefined },
   ): Fd {
-    const count = checkInteger(initial, "a count", 0, 0xffff_ffff);
-    checkOptions(options);
-    const made = file.eventfd(count, checkFlag(options?.semaphore, "semaphore"));
-    return new Fd(checked(made, { action: "Cannot create an eventfd", syscall: "eventfd2" }));
+    return new Fd(openEventfd(initial, options));
   }
 
   /**
@@ -179,9 +188,7 @@ export class Fd implements Disposable {
    * @throws {UnixSocketError} EBADF once closed, EMFILE
    */
   dup(): Fd {
-    assertOpen(this.#descriptor, "Cannot duplicate", "fcntl");
-    const context = { action: "Cannot duplicate", syscall: "fcntl" };
-    const made = checked(file.duplicate(this.fd), context);
+    const made = this.#call("duplicate", "fcntl", (fd) => file.duplicate(fd));
     const duplicate = new Fd(made, this.#descriptor.shared);
     duplicate.#perhapsBlocking = this.#perhapsBlocking;
     return duplicate;
@@ -273,16 +280,7 @@ export class Fd implements Disposable {
    * @throws {UnixSocketError} EBADF: closed, also while this waited
    */
   waitReadable(options?: AsyncOptions): Promise<void> {
-    try {
-      const signal = checkSignal(options);
-      assertOpen(this.#descriptor, "Cannot wait", "poll");
-      const queue = this.#descriptor.reading;
-      const result = queue.mayTry() ? readableNow(this.fd) : NOT_TRIED;
-      if (result >= 0) return DONE;
-      return queue.goOn(result, this.#waiting(), signal);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return waitReady(this, this.#descriptor, "readable", options);
   }
 
   /**
@@ -291,9 +289,35 @@ export class Fd implements Disposable {
    * @throws {UnixSocketError} as `waitReadable` does, and ETIMEDOUT
    */
   waitReadableSync(options?: SyncOptions): void {
-    const deadline = checkDeadline(options);
-    assertOpen(this.#descriptor, "Cannot wait", "poll");
-    this.#descriptor.reading.runSync(this.#waiting(), deadline);
+    waitReadySync(this, this.#descriptor, "readable", options);
+  }
+
+  /**
+   * Waits until writing would not have to (poll(2)), and writes nothing: there is buffer space, or
+   * nobody reads any more. For data that shall be made only when there is room for them.
+   *
+   * @throws {UnixSocketError} EBADF: closed, also while this waited
+   *
+   * @example
+   * ```ts
+   * import { Fd } from "@afunix/afunix";
+   *
+   * using output = Fd.duplicate(1);
+   * await output.waitWritable();
+   * await output.writeAll(new TextEncoder().encode(`${new Date().toISOString()}\n`));
+   * ```
+   */
+  waitWritable(options?: AsyncOptions): Promise<void> {
+    return waitReady(this, this.#descriptor, "writable", options);
+  }
+
+  /**
+   * {@linkcode waitWritable}, blocking the thread. With `timeout: 0` it only asks.
+   *
+   * @throws {UnixSocketError} as `waitWritable` does, and ETIMEDOUT
+   */
+  waitWritableSync(options?: SyncOptions): void {
+    waitReadySync(this, this.#descriptor, "writable", options);
   }
 
   /**
@@ -392,16 +416,10 @@ export class Fd implements Disposable {
    */
   stat(): FdStatus {
     assertOpen(this.#descriptor, "Cannot get the status", "statx");
-    const status = readStatus(this.fd);
-    if (typeof status !== "number") return status;
-    throw failure(status, { action: "Cannot get the status", syscall: "statx" });
+    return readStatus(this.fd);
   }
 
-  /**
-   * What is behind it.
-   *
-   * @throws {UnixSocketError} EBADF once closed
-   */
+  /** {@linkcode stat}`().kind`: what is behind it. */
   get kind(): FdKind {
     return this.stat().kind;
   }
@@ -414,9 +432,7 @@ export class Fd implements Disposable {
    * writing; EINVAL: no memfd; EBUSY: it is mapped for writing; ENOTSUP: macOS
    */
   addSeals(seals: Seals): void {
-    checkOptions(seals);
-    let bits = 0;
-    for (const [name, bit] of sealBits()) if (checkFlag(seals[name], name)) bits |= bit;
+    const bits = bitsOfSeals(seals);
     this.#call("seal", "fcntl", (fd) => file.addSeals(fd, bits));
   }
 
@@ -426,9 +442,7 @@ export class Fd implements Disposable {
    * @throws {UnixSocketError} EBADF, EINVAL: no file in memory, ENOTSUP: macOS
    */
   get seals(): Required<Seals> {
-    const bits = this.#call("read the seals", "fcntl", (fd) => file.getSeals(fd));
-    const has = ([name, bit]: [keyof Seals, number]) => [name, (bits & bit) !== 0];
-    return Object.fromEntries(sealBits().map(has)) as Required<Seals>;
+    return sealsOfBits(this.#call("read the seals", "fcntl", (fd) => file.getSeals(fd)));
   }
 
   /**
@@ -463,10 +477,6 @@ export class Fd implements Disposable {
     this.close();
   }
 
-  #waiting(): Operation<void> {
-    return new SingleCall(this, "Cannot wait", "poll", () => readableNow(this.fd), ignore);
-  }
-
   /** The reads and writes, after making the open file non-blocking if it may not be. */
   #ready(): ByteTransfer {
     if (this.#perhapsBlocking && !this.closed) {
@@ -487,9 +497,4 @@ export class Fd implements Disposable {
     assertOpen(this.#descriptor, `Cannot ${action}`, syscall);
     return checked(call(this.fd), { action: `Cannot ${action}`, syscall });
   }
-}
-
-/** 0 if a descriptor is readable, else the negated errno of a call that would block. */
-function readableNow(fd: number): number {
-  return isReady(fd, "readable") ? 0 : wouldBlock();
 }

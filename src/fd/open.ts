@@ -1,11 +1,18 @@
 /**
- * Opening a file by its path.
+ * Opening files, by a path or in memory.
  * @module
  */
 
-import { errnoNumber, failure, file, native } from "../../ffi/mod.ts";
+import { checked, errnoNumber, failure, file, native } from "../../ffi/mod.ts";
 import { formatAddress, pathBytes, pathnameAddress, quote } from "../address.ts";
-import { checkInteger, checkOptions, checkWord, ifAbsent, isUint8Array } from "../util/validate.ts";
+import {
+  checkFlag,
+  checkInteger,
+  checkOptions,
+  checkWord,
+  ifAbsent,
+  isUint8Array,
+} from "../util/validate.ts";
 
 /** How to open a file. */
 export type OpenMode = "read" | "write" | "read-write" | "append";
@@ -62,4 +69,31 @@ function flagsOf(mode: OpenMode | number): number {
     "append": O_WRONLY | O_CREAT | O_APPEND,
   }[mode];
   return flags | O_NONBLOCK;
+}
+
+/** The descriptor of a file in memory: see `Fd.memfd` for what it takes and throws. */
+export function openMemfd(
+  name: string,
+  options: { sealable?: boolean | undefined } | undefined,
+): number {
+  if (typeof name !== "string" || name.includes("\0")) {
+    throw new TypeError("Cannot use this as a name: expected a string without a NUL");
+  }
+  checkOptions(options);
+  const made = file.memfd(
+    new TextEncoder().encode(name),
+    checkFlag(options?.sealable, "sealable"),
+  );
+  return checked(made, { action: "Cannot create a memfd", syscall: "memfd_create" });
+}
+
+/** The descriptor of an eventfd: see `Fd.eventfd` for what it takes and throws. */
+export function openEventfd(
+  initial: number,
+  options: { semaphore?: boolean | undefined } | undefined,
+): number {
+  const count = checkInteger(initial, "a count", 0, 0xffff_ffff);
+  checkOptions(options);
+  const made = file.eventfd(count, checkFlag(options?.semaphore, "semaphore"));
+  return checked(made, { action: "Cannot create an eventfd", syscall: "eventfd2" });
 }

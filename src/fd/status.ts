@@ -3,7 +3,8 @@
  * @module
  */
 
-import { file, linuxConstants, native } from "../../ffi/mod.ts";
+import { failure, file, linuxConstants, native } from "../../ffi/mod.ts";
+import { checkFlag, checkOptions } from "../util/validate.ts";
 
 /**
  * What is behind a descriptor. `"anonymous"` is what has no place in a file system: epoll sets,
@@ -51,10 +52,12 @@ export interface Seals {
   seal?: boolean | undefined;
 }
 
-/** The status of an open descriptor, or a negated errno. */
-export function readStatus(fd: number): FdStatus | number {
+/** The status of an open descriptor. */
+export function readStatus(fd: number): FdStatus {
   const status = file.status(fd);
-  if (typeof status === "number") return status;
+  if (typeof status === "number") {
+    throw failure(status, { action: "Cannot get the status", syscall: "statx" });
+  }
   const { mode, size, uid, gid, links, identity } = status;
   const modified = new Date(status.modified);
   return {
@@ -92,8 +95,22 @@ function kindOf(mode: number): FdKind {
   }
 }
 
+/** The seals of F_ADD_SEALS, checked. */
+export function bitsOfSeals(seals: Seals): number {
+  checkOptions(seals);
+  let bits = 0;
+  for (const [name, bit] of sealBits()) if (checkFlag(seals[name], name)) bits |= bit;
+  return bits;
+}
+
+/** The seals that F_GET_SEALS reports. */
+export function sealsOfBits(bits: number): Required<Seals> {
+  const isSet = ([name, bit]: [keyof Seals, number]) => [name, (bits & bit) !== 0];
+  return Object.fromEntries(sealBits().map(isSet)) as Required<Seals>;
+}
+
 /** The seals and their bits. */
-export function sealBits(): [keyof Seals, number][] {
+function sealBits(): [keyof Seals, number][] {
   const { F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_WRITE, F_SEAL_SEAL } = linuxConstants(
     "seals",
     "fcntl",

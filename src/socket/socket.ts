@@ -98,6 +98,25 @@ export abstract class Socket implements Disposable {
   }
 
   /**
+   * Whether both directions have ended (poll(2) POLLHUP): the peer has closed its end, or each
+   * direction was shut down at one end or the other. True once this socket is closed. No event tells of
+   * it while nothing is read: ask before work that only the peer wants. A datagram socket knows only
+   * of its own shutdown.
+   *
+   * @example
+   * ```ts
+   * import { UnixStream } from "@afunix/afunix";
+   *
+   * const [server, client] = UnixStream.pair();
+   * client.close();
+   * if (server.hungUp) server.close(); // nobody waits for an answer
+   * ```
+   */
+  get hungUp(): boolean {
+    return this.closed || sockets.hasHungUp(this.fd);
+  }
+
+  /**
    * How many bytes can be read now (SIOCINQ): of the next message on a datagram socket, of all that
    * has arrived on the others.
    *

@@ -2,7 +2,14 @@ import { test } from "node:test";
 import { readFileSync, readlinkSync } from "node:fs";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { file } from "../../ffi/mod.ts";
-import { Fd, UnixListener, UnixSocketError, UnixStream } from "../../mod.ts";
+import {
+  Fd,
+  type Socket,
+  UnixListener,
+  UnixSeqpacket,
+  UnixSocketError,
+  UnixStream,
+} from "../../mod.ts";
 import {
   assertFails,
   assertNoFdLeak,
@@ -44,6 +51,36 @@ test("K211 UnixStream.close() rejects every operation that waits, in either dire
     a.close();
     assertEquals(await Promise.all(pending), pending.map(() => "EBADF"));
     assertEquals(a.closed, true);
+  });
+});
+
+for (const type of [UnixStream, UnixSeqpacket]) {
+  test(`${type.name}.hungUp is true once both directions have ended`, () => {
+    const ends: [(a: Socket, b: Socket) => void, boolean][] = [
+      [() => {}, false],
+      [(_, b) => b.shutdown("write"), false],
+      [(_, b) => b.shutdown("read"), false],
+      [(_, b) => b.close(), true],
+      [(_, b) => b.shutdown("both"), true],
+      [(a, b) => [a, b].forEach((end) => end.shutdown("write")), true],
+      [(a) => a.close(), true],
+    ];
+    for (const [end, expected] of ends) {
+      const [a, b] = type.pair();
+      using _a = a;
+      using _b = b;
+      end(a, b);
+      assertEquals(a.hungUp, expected, `${end}`);
+    }
+  });
+}
+
+test("UnixStream.hungUp is true while what the peer said last can still be read", async () => {
+  await withSocketPair(async (a, b) => {
+    await b.writeAll(bytes("last words"));
+    b.close();
+    assert(a.hungUp);
+    assertEquals(await readText(a), "last words");
   });
 });
 
