@@ -5,7 +5,6 @@
 
 import {
   checked,
-  file,
   inspectNodeSocket,
   native,
   openNodeSocket,
@@ -53,7 +52,7 @@ export function fromSocket(socket: unknown): UnixStream {
       detail: `${state.buffered} bytes are in its buffers`,
     });
   }
-  const copy = Fd.received(checked(file.duplicate(state.fd), { action: TAKING, syscall: "fcntl" }));
+  const copy = Fd.duplicate(state.fd);
   let stream;
   try {
     stream = UnixStream.fromFd(copy);

@@ -3,11 +3,10 @@
  * @module
  */
 
-import { checked, failure, file, refusal } from "../../ffi/mod.ts";
+import { refusal } from "../../ffi/mod.ts";
 import { UnixSocketError } from "../errors.ts";
 import { Fd } from "../fd/fd.ts";
-import { type FdLike, openFdOf } from "../fd/fd_like.ts";
-import { readStatus } from "../fd/status.ts";
+import type { FdLike } from "../fd/fd_like.ts";
 import type { AsyncOptions, SyncOptions } from "../util/validate.ts";
 
 const ONE = BigUint64Array.of(1n);
@@ -56,14 +55,15 @@ export class Doorbell implements Disposable {
    * @throws {UnixSocketError} EBADF: closed. EINVAL: certainly no eventfd. EMFILE
    */
   static from(descriptor: FdLike): Doorbell {
-    const given = openFdOf(descriptor, TAKING, "fcntl");
-    const context = { action: TAKING, syscall: "fcntl" };
-    const own = Fd.received(checked(file.duplicate(given), context));
-    const status = readStatus(own.fd);
-    if (typeof status !== "number" && status.kind === "anonymous") return new Doorbell(own);
+    const own = Fd.duplicate(descriptor);
+    const { kind } = own;
+    if (kind === "anonymous") return new Doorbell(own);
     own.close();
-    if (typeof status === "number") throw failure(status, { action: TAKING, syscall: "statx" });
-    throw refusal("EINVAL", { ...context, detail: `this is no eventfd: ${status.kind}` });
+    throw refusal("EINVAL", {
+      action: "Cannot use the descriptor as a doorbell",
+      syscall: "fcntl",
+      detail: `this is no eventfd: ${kind}`,
+    });
   }
 
   /**
@@ -134,8 +134,6 @@ export class Doorbell implements Disposable {
     this.close();
   }
 }
-
-const TAKING = "Cannot use the descriptor as a doorbell";
 
 function ringsOf(count: BigUint64Array, bytesRead: number | null): number {
   if (bytesRead === count.byteLength) return Number(count[0]);

@@ -3,19 +3,10 @@
  * @module
  */
 
-import {
-  checked,
-  errnoName,
-  errnoNumber,
-  failure,
-  file,
-  linuxConstants,
-  Mapping,
-  refusal,
-} from "../../ffi/mod.ts";
+import { errnoName, failure, Mapping, refusal } from "../../ffi/mod.ts";
+import { UnixSocketError } from "../errors.ts";
 import { Fd } from "../fd/fd.ts";
-import { type FdLike, openFdOf } from "../fd/fd_like.ts";
-import { readStatus } from "../fd/status.ts";
+import type { FdLike } from "../fd/fd_like.ts";
 import { checkFlag, checkInteger, checkOptions, ifAbsent } from "../util/validate.ts";
 
 /** How to make shared memory. */
@@ -157,12 +148,10 @@ export class SharedMemory implements Disposable {
     if (wanted !== undefined) checkInteger(wanted, "a size in bytes", 1, MAX_BYTES);
     const readOnly = checkFlag(options?.readOnly, "readOnly");
     const unsealed = checkFlag(options?.unsealed, "unsealed");
-    // First a number of its own, which nobody closes while this looks at it.
-    const given = openFdOf(descriptor, MAPPING, "mmap");
-    const context = { action: MAPPING, syscall: "fcntl" };
-    const own = Fd.received(checked(file.duplicate(given), context));
+    // Nobody can close the duplicate while this looks at it.
+    const own = Fd.duplicate(descriptor);
     try {
-      const bytes = mappableBytes(own.fd, wanted, unsealed);
+      const bytes = mappableBytes(own, wanted, unsealed);
       return new SharedMemory(own, mapped(own, bytes, readOnly), readOnly);
     } catch (error) {
       own.close();
@@ -214,17 +203,13 @@ export class SharedMemory implements Disposable {
   }
 }
 
-const MAPPING = "Cannot map the descriptor";
-
 /** How much of a file to map, after making sure that this much is there and stays. */
-function mappableBytes(fd: number, wanted: number | undefined, unsealed: boolean): number {
+function mappableBytes(fd: Fd, wanted: number | undefined, unsealed: boolean): number {
   const refuse = (code: string, syscall: string, detail: string) =>
-    refusal(code, { action: MAPPING, syscall, detail });
+    refusal(code, { action: "Cannot map the descriptor", syscall, detail });
   // Seals before size: what is sealed keeps the size that is read after.
   const sealed = isSealed(fd);
-  const status = readStatus(fd);
-  if (typeof status === "number") throw failure(status, { action: MAPPING, syscall: "statx" });
-  const { kind, size } = status;
+  const { kind, size } = fd.stat();
   if (kind !== "file") throw refuse("ENODEV", "mmap", `this is no file: ${kind}`);
   if (!sealed && !unsealed) {
     throw refuse("EPERM", "fcntl", "the file is not sealed against becoming shorter");
@@ -239,12 +224,14 @@ function mappableBytes(fd: number, wanted: number | undefined, unsealed: boolean
   return wanted ?? size;
 }
 
-/** Whether a file can never become shorter. What is no file in memory has no seals. */
-function isSealed(fd: number): boolean {
-  const seals = file.getSeals(fd);
-  if (seals === -errnoNumber("EINVAL")) return false;
-  checked(seals, { action: MAPPING, syscall: "fcntl" });
-  return (seals & linuxConstants("seals", "fcntl").F_SEAL_SHRINK) !== 0;
+/** Whether a file can never become shorter. Only a file in memory has seals. */
+function isSealed(fd: Fd): boolean {
+  try {
+    return fd.seals.shrink === true;
+  } catch (error) {
+    if (error instanceof UnixSocketError && error.code === "EINVAL") return false;
+    throw error;
+  }
 }
 
 /** Why the kernel refuses to share, where that can be told. */
