@@ -3,8 +3,10 @@
  * @module
  */
 
-import { abstract, type Address, pathnameAddress } from "../src/address.ts";
+import { abstract, type Address } from "../mod.ts";
 import { UsageError } from "./failures.ts";
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
  * Reads an address: `@name` is an abstract name, in which `\xNN` is a byte and `\\` a backslash, as
@@ -41,6 +43,12 @@ export function readAbstractName(name: string): Address {
   if (name === "") return { kind: "unnamed" };
   checkText(name);
   return abstractAddress(new TextEncoder().encode(name), name);
+}
+
+/** The address of a path that is given by its bytes. */
+export function pathnameAddress(bytes: Uint8Array): Address {
+  const path = decoder.decode(bytes);
+  return path.includes("\ufffd") ? { kind: "pathname", path, bytes } : { kind: "pathname", path };
 }
 
 function abstractAddress(name: Uint8Array, text: string): Address {

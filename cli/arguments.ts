@@ -4,7 +4,7 @@
  */
 
 import { parseArgs } from "node:util";
-import type { Address } from "../src/address.ts";
+import type { Address } from "../mod.ts";
 import { readAbstractName, readAddress } from "./addresses.ts";
 import { UsageError } from "./failures.ts";
 

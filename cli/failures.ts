@@ -3,7 +3,7 @@
  * @module
  */
 
-import { UnixSocketError } from "../src/errors.ts";
+import { UnixSocketError } from "../mod.ts";
 
 /** What the process ends with. Other codes come from the command that `take` runs. */
 export const EXIT = {

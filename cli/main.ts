@@ -5,12 +5,12 @@
 
 import { readFileSync } from "node:fs";
 import process from "node:process";
-import { environmentVariable } from "../ffi/mod.ts";
 import { Arguments } from "./arguments.ts";
 import { COMMANDS } from "./commands.ts";
 import { EXIT, lineOf, recordOf, UsageError } from "./failures.ts";
 import { helpFor, overview } from "./help.ts";
 import { Session } from "./session.ts";
+import { environmentVariable } from "./system/runtime.ts";
 import { VERSION } from "./version.ts";
 import { BrokenPipe, errWritten, watchStreams, writeErr, writeOut } from "./terminal/writing.ts";
 

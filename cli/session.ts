@@ -5,7 +5,7 @@
 
 import { constants } from "node:os";
 import process from "node:process";
-import { Fd } from "../src/fd/fd.ts";
+import { Fd } from "../mod.ts";
 import type { Arguments } from "./arguments.ts";
 import { EXIT, Failure } from "./failures.ts";
 import { Output } from "./terminal/output.ts";

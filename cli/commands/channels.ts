@@ -3,16 +3,19 @@
  * @module
  */
 
-import type { Address } from "../../src/address.ts";
-import type { Credentials } from "../../src/credentials.ts";
-import { UnixDatagram } from "../../src/datagram.ts";
-import { UnixListener } from "../../src/listener.ts";
-import type { ListenOptions } from "../../src/socket/listen.ts";
-import type { Message } from "../../src/message/message.ts";
-import type { AncillaryOptions } from "../../src/message/ancillary.ts";
-import type { ReceivedMessage } from "../../src/message/received_message.ts";
-import { UnixSeqpacket, UnixSeqpacketListener } from "../../src/seqpacket.ts";
-import { UnixStream } from "../../src/stream.ts";
+import {
+  type Address,
+  type AncillaryOptions,
+  type Credentials,
+  type ListenOptions,
+  type Message,
+  type ReceivedMessage,
+  UnixDatagram,
+  UnixListener,
+  UnixSeqpacket,
+  UnixSeqpacketListener,
+  UnixStream,
+} from "../../mod.ts";
 import type { SocketType } from "../arguments.ts";
 
 /** Bytes of a stream, or a message. */
@@ -23,7 +26,8 @@ const CHUNK = 65536;
 
 /** A socket that is ready to talk. */
 export interface Channel extends Disposable {
-  readonly fd: number;
+  /** Whether both directions have ended. */
+  readonly hungUp: boolean;
   /** Whether there is a connection, which has an end. */
   readonly connected: boolean;
   /** Whether there is somebody to send to. */
@@ -62,8 +66,8 @@ class StreamChannel implements Channel {
     this.#stream = stream;
   }
 
-  get fd(): number {
-    return this.#stream.fd;
+  get hungUp(): boolean {
+    return this.#stream.hungUp;
   }
 
   async receive(): Promise<Arrival | null> {
@@ -107,8 +111,8 @@ class SeqpacketChannel implements Channel {
     this.#socket = socket;
   }
 
-  get fd(): number {
-    return this.#socket.fd;
+  get hungUp(): boolean {
+    return this.#socket.hungUp;
   }
 
   get longestMessage(): number {
@@ -157,8 +161,8 @@ class DatagramChannel implements Channel {
     this.#hasPeer = hasPeer;
   }
 
-  get fd(): number {
-    return this.#socket.fd;
+  get hungUp(): boolean {
+    return this.#socket.hungUp;
   }
 
   get answerable(): boolean {

@@ -3,12 +3,12 @@
  * @module
  */
 
-import { formatAddress } from "../../src/address.ts";
+import { formatAddress } from "../../mod.ts";
 import { readAddress } from "../addresses.ts";
 import { type Channel, connect } from "./channels.ts";
 import { type Flow, flowOf, receiveAll, sendInput } from "./conversation.ts";
 import { EXIT, UsageError } from "../failures.ts";
-import { hasHungUp, hungUp } from "./hang_up.ts";
+import { hungUp } from "./hang_up.ts";
 import { inputSize } from "../terminal/input.ts";
 import type { Session } from "../session.ts";
 
@@ -46,7 +46,7 @@ export async function converse(
   const receiving = receiveAll(session, channel, flow, { connection });
   // Whichever fails first ends both; but what a peer said before it went is still to be had.
   const sent = sending.catch(async (error) => {
-    if (channel.connected && hasHungUp(channel)) await receiving;
+    if (channel.connected && channel.hungUp) await receiving;
     throw error;
   });
   await Promise.race([receiving, sent.then(() => receiving)]);

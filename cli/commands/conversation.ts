@@ -3,7 +3,7 @@
  * @module
  */
 
-import { type Address, formatAddress } from "../../src/address.ts";
+import { type Address, formatAddress } from "../../mod.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Arrival, Channel, Service } from "./channels.ts";
 import { Failure, UsageError } from "../failures.ts";

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { formatAddress } from "../../src/address.ts";
+import { formatAddress } from "../../mod.ts";
 import type { Channel } from "./channels.ts";
 import { Allowance } from "./conversation.ts";
 import { EXIT } from "../failures.ts";

@@ -4,23 +4,19 @@
  * @module
  */
 
-import { sockets } from "../../ffi/mod.ts";
-
 /** Milliseconds between two looks. */
-const INTERVAL = 50;
-
-/** Whether both directions of a connection have ended. */
-export function hasHungUp({ fd }: { readonly fd: number }): boolean {
-  return fd === -1 || sockets.hasHungUp(fd);
-}
+const INTERVAL_MS = 50;
 
 /** Waits until both directions of a connection have ended, or something else did. */
-export async function hungUp(socket: { readonly fd: number }, other: Promise<void>): Promise<void> {
+export async function hungUp(
+  connection: { readonly hungUp: boolean },
+  other: Promise<void>,
+): Promise<void> {
   let over = false;
   const end = () => void (over = true);
   other.then(end, end);
-  while (!over && !hasHungUp(socket)) {
-    const pause = new Promise<void>((resolve) => setTimeout(resolve, INTERVAL));
+  while (!over && !connection.hungUp) {
+    const pause = new Promise<void>((resolve) => setTimeout(resolve, INTERVAL_MS));
     await Promise.race([pause, other.catch(end)]);
   }
 }

@@ -4,9 +4,9 @@
  */
 
 import process from "node:process";
-import { environmentVariable } from "../../ffi/mod.ts";
 import { SOCKET_TYPES } from "../arguments.ts";
 import { EXIT, printable, UsageError } from "../failures.ts";
+import { environmentVariable } from "../system/runtime.ts";
 import { counted } from "../terminal/output.ts";
 import { type Owner, readOwners } from "../system/owners.ts";
 import { readTable, type SocketRow } from "../system/proc_net_unix.ts";

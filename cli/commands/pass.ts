@@ -3,9 +3,7 @@
  * @module
  */
 
-import { formatAddress } from "../../src/address.ts";
-import { Fd } from "../../src/fd/fd.ts";
-import type { OpenMode } from "../../src/fd/open.ts";
+import { Fd, formatAddress, type OpenMode } from "../../mod.ts";
 import { integerOf } from "../arguments.ts";
 import { type Channel, connect } from "./channels.ts";
 import { EXIT, UsageError } from "../failures.ts";

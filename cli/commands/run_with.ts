@@ -6,7 +6,7 @@
 import { spawn } from "node:child_process";
 import { constants } from "node:os";
 import process from "node:process";
-import type { Fd } from "../../src/fd/fd.ts";
+import type { Fd } from "../../mod.ts";
 import { codeOf, Failure } from "../failures.ts";
 import type { Session } from "../session.ts";
 

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { formatAddress } from "../../src/address.ts";
+import { formatAddress } from "../../mod.ts";
 import { readAddress } from "../addresses.ts";
 import { type Channel, connect } from "./channels.ts";
 import { linesOf } from "./conversation.ts";

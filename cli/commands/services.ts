@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { AllowedPeers } from "../../src/authorize.ts";
+import type { AllowedPeers } from "../../mod.ts";
 import { integerOf } from "../arguments.ts";
 import { type Channel, serve, type Service } from "./channels.ts";
 import { announce, announceConnection, type Label } from "./conversation.ts";

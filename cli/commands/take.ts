@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { Fd } from "../../src/fd/fd.ts";
+import type { Fd } from "../../mod.ts";
 import { readAddress } from "../addresses.ts";
 import { type Channel, connect } from "./channels.ts";
 import { Allowance } from "./conversation.ts";

@@ -3,15 +3,16 @@
  * @module
  */
 
-import { Buffer } from "node:buffer";
-import { constants, realpathSync } from "node:fs";
-import { file } from "../../ffi/mod.ts";
-import { type Address, formatAddress } from "../../src/address.ts";
-import type { Credentials } from "../../src/credentials.ts";
-import { UnixDatagram } from "../../src/datagram.ts";
-import { UnixSeqpacket } from "../../src/seqpacket.ts";
-import type { Socket } from "../../src/socket/socket.ts";
-import { UnixStream } from "../../src/stream.ts";
+import {
+  type Address,
+  type Credentials,
+  Fd,
+  formatAddress,
+  type Socket,
+  UnixDatagram,
+  UnixSeqpacket,
+  UnixStream,
+} from "../../mod.ts";
 import { SOCKET_TYPES, type SocketType } from "../arguments.ts";
 import { codeOf, EXIT, Failure, printable } from "../failures.ts";
 import { joined } from "../terminal/input.ts";
@@ -21,7 +22,9 @@ import { readTable } from "../system/proc_net_unix.ts";
 import type { Session } from "../session.ts";
 
 const encoder = new TextEncoder();
-const { S_IFMT, S_IFLNK } = constants;
+
+/** Opens a path without opening what is there, a socket for instance (Linux). */
+const O_PATH = 0x20_0000;
 
 /** Runs the command. */
 export async function runWho(session: Session): Promise<number> {
@@ -139,13 +142,11 @@ function isAt(wanted: string | null, path: Uint8Array): boolean {
 
 /** Device and inode of what is at a path; null where nothing is. */
 function identity(path: string | Uint8Array): string | null {
-  // Not by node:fs, which on Deno knows no path that is not UTF-8.
-  let status = file.status(typeof path === "string" ? encoder.encode(path) : path);
-  if (typeof status !== "number" && (status.mode & S_IFMT) === S_IFLNK) {
-    const target = orNull(() => realpathSync(typeof path === "string" ? path : Buffer.from(path)));
-    status = target === null ? status : file.status(encoder.encode(target));
-  }
-  return typeof status === "number" ? null : status.identity;
+  return orNull(() => {
+    // Not by node:fs, which on Deno knows no path that is not UTF-8.
+    using file = Fd.open(path, O_PATH);
+    return file.stat().identity;
+  });
 }
 
 /** Null where the kernel has no such thing. */

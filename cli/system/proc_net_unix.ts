@@ -4,7 +4,8 @@
  */
 
 import { readFileSync } from "node:fs";
-import { formatAddress, pathnameAddress } from "../../src/address.ts";
+import { formatAddress } from "../../mod.ts";
+import { pathnameAddress } from "../addresses.ts";
 import type { SocketType } from "../arguments.ts";
 import { Failure, reasonOf } from "../failures.ts";
 

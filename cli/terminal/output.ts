@@ -5,8 +5,8 @@
 
 import process from "node:process";
 import { styleText } from "node:util";
-import { environmentVariable } from "../../ffi/mod.ts";
 import { Failure, lineOf, printable, recordOf } from "../failures.ts";
+import { environmentVariable } from "../system/runtime.ts";
 import { Progress } from "./progress.ts";
 import { errHasRoom, writeErr, writeOut } from "./writing.ts";
 

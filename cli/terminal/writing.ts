@@ -4,9 +4,10 @@
  */
 
 import process from "node:process";
-import { errnoName, file, runtimeName, sockets } from "../../ffi/mod.ts";
-import { Fd } from "../../src/fd/fd.ts";
+import { getSystemErrorName } from "node:util";
+import { Fd } from "../../mod.ts";
 import { codeOf, Failure } from "../failures.ts";
+import { deno, type DenoNamespace } from "../system/runtime.ts";
 
 // What fails is told by the callback, or thrown; without a listener, the event would end the process.
 const ignore = () => {};
@@ -38,20 +39,6 @@ export async function writeOut(data: Uint8Array | string): Promise<void> {
   }
 }
 
-interface DenoStream {
-  write(data: Uint8Array): Promise<number>;
-}
-
-interface DenoNamespace {
-  stdout: DenoStream;
-  stderr: DenoStream;
-  permissions: { querySync(what: { name: "ffi" }): { state: string } };
-}
-
-const deno = runtimeName() === "deno"
-  ? (globalThis as unknown as { Deno: DenoNamespace }).Deno
-  : undefined;
-
 /** The most characters that wait for a reader of stderr. */
 const MAX_WAITING = 65536;
 
@@ -72,8 +59,8 @@ async function writeByDeno(
   name: "stdout" | "stderr",
   data: Uint8Array,
 ): Promise<void> {
-  const own = nonBlocking(deno, name);
-  if (own !== null) {
+  const own = duplicateOf(deno, name);
+  if (own?.nonBlocking) {
     own.ref();
     return await own.writeAll(data).finally(() => own.unref());
   }
@@ -84,39 +71,34 @@ const NUMBERS = { stdout: 1, stderr: 2 };
 const duplicates: { stdout?: Fd; stderr?: Fd } = {};
 
 /**
- * A duplicate to write through where another process that has the same pipe open has made it non-blocking: what
- * Deno throws then does not tell how much it has written. Null where it blocks, and where that cannot be
- * known: to ask takes a permission that `--help` does without, and a system that the library supports.
+ * A duplicate to ask about, and to write through if it is non-blocking: another process that has the same
+ * pipe open may have made it so, and what Deno throws then does not tell how much it has written. Null if
+ * there can be none: it takes a permission that `--help` does without, and a system that the library
+ * supports.
  */
-function nonBlocking(deno: DenoNamespace, name: "stdout" | "stderr"): Fd | null {
-  if (!mayAsk(deno)) return null;
+function duplicateOf(deno: DenoNamespace, name: "stdout" | "stderr"): Fd | null {
+  if (deno.permissions.querySync({ name: "ffi" }).state !== "granted") return null;
   try {
-    if (!file.isNonBlocking(NUMBERS[name])) return null;
-    const known = duplicates[name];
-    if (known !== undefined) return known;
-    const made = file.duplicate(NUMBERS[name]);
-    return made < 0 ? null : duplicates[name] = Fd.received(made).unref();
+    return duplicates[name] ??= Fd.duplicate(NUMBERS[name]).unref();
   } catch {
     return null;
   }
 }
 
-function mayAsk(deno: DenoNamespace): boolean {
-  return deno.permissions.querySync({ name: "ffi" }).state === "granted";
-}
-
 /** Whether these few bytes can be written to stderr now, on Deno. */
 function fitsNow(deno: DenoNamespace, text: string): boolean {
-  if (text.length > SURE / 4 || !mayAsk(deno)) return false;
+  if (text.length > MIN_PIPE_ROOM / 4) return false;
   try {
-    return sockets.pollOne(NUMBERS.stderr, "writable", 0) === 1;
+    const own = duplicateOf(deno, "stderr");
+    own?.waitWritableSync({ timeout: 0 });
+    return own !== null;
   } catch {
     return false;
   }
 }
 
-/** How many bytes a pipe has room for that is called writable. */
-const SURE = 4096;
+/** The minimum number of bytes that a pipe has room for when poll(2) calls it writable. */
+const MIN_PIPE_ROOM = 4096;
 
 let waiting = "";
 let emptying: Promise<void> | null = null;
@@ -166,5 +148,5 @@ async function writeWaiting(): Promise<void> {
 /** The code of an error; on Deno, one of a file has it in its text only. */
 function errorCode(error: unknown): string {
   const number = /\(os error (\d+)\)/.exec(String(error))?.[1];
-  return codeOf(error) ?? (number === undefined ? "failed" : errnoName(Number(number)));
+  return codeOf(error) ?? (number === undefined ? "failed" : getSystemErrorName(-Number(number)));
 }

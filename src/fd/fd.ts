@@ -3,10 +3,11 @@
  * @module
  */
 
-import { checked, errnoNumber, file, sockets } from "../../ffi/mod.ts";
+import { checked, errnoNumber, file } from "../../ffi/mod.ts";
 import { readableOver, writableOver } from "../io/web_streams.ts";
 import { closeWithOwner, Descriptor } from "../io/descriptor.ts";
 import { type FdLike, openFdOf } from "./fd_like.ts";
+import { MAX_POSITION, movement, transferAt } from "./position.ts";
 import { openEventfd, openFile, openMemfd, type OpenMode } from "./open.ts";
 import {
   bitsOfSeals,
@@ -22,18 +23,15 @@ import { waitReady, waitReadySync } from "../io/wait_ready.ts";
 import { fileCalls } from "../io/byte_calls.ts";
 import { assertOpen, ByteTransfer } from "../io/byte_transfer.ts";
 import {
-  asBytes,
   type AsyncOptions,
   type Bytes,
   checkFd,
   checkFlag,
   checkInteger,
   checkOptions,
-  checkWord,
   type SyncOptions,
 } from "../util/validate.ts";
 
-const MAX_POSITION = Number.MAX_SAFE_INTEGER;
 /**
  * An owned descriptor: closed exactly once, at {@linkcode close}, at the end of a `using` scope, or
  * at the latest when the object is collected. It is close-on-exec, and non-blocking where that
@@ -329,9 +327,7 @@ export class Fd implements Disposable {
    * @throws {UnixSocketError} EBADF, ESPIPE: it has no positions, EISDIR, EIO
    */
   preadSync(buffer: Bytes, at: number): number | null {
-    const view = asBytes(buffer, "a buffer to read into");
-    const position = checkInteger(at, "a position", 0, MAX_POSITION);
-    const length = Math.min(view.byteLength, sockets.MAX_BYTES);
+    const { view, length, position } = transferAt(buffer, "a buffer to read into", at);
     const count = this.#call("read", "pread", (fd) => file.pread(fd, view, length, position));
     return count === 0 && length > 0 ? null : count;
   }
@@ -352,9 +348,7 @@ export class Fd implements Disposable {
    * @throws {UnixSocketError} EBADF, ESPIPE: it has no positions, ENOSPC, EFBIG, EPERM: it is sealed
    */
   pwriteSync(data: Bytes, at: number): number {
-    const view = asBytes(data, "data to write");
-    const position = checkInteger(at, "a position", 0, MAX_POSITION);
-    const length = Math.min(view.byteLength, sockets.MAX_BYTES);
+    const { view, length, position } = transferAt(data, "data to write", at);
     return this.#call("write", "pwrite", (fd) => file.pwrite(fd, view, length, position));
   }
 
@@ -374,9 +368,7 @@ export class Fd implements Disposable {
    * @throws {UnixSocketError} EBADF, ESPIPE: it has no positions, EINVAL: before the beginning
    */
   seek(offset: number, from: "start" | "current" | "end" = "start"): number {
-    const by = checkInteger(offset, "an offset", -MAX_POSITION, MAX_POSITION);
-    checkWord(from, "a base of an offset", ["start", "current", "end"]);
-    const whence = { start: 0, current: 1, end: 2 }[from];
+    const { by, whence } = movement(offset, from);
     return this.#call("seek", "lseek", (fd) => file.seek(fd, by, whence));
   }
 
@@ -417,6 +409,11 @@ export class Fd implements Disposable {
   stat(): FdStatus {
     assertOpen(this.#descriptor, "Cannot get the status", "statx");
     return readStatus(this.fd);
+  }
+
+  /** Whether its open file is in non-blocking mode, which the first read or write through this sets. */
+  get nonBlocking(): boolean {
+    return this.#call("get the status", "fcntl", (fd) => file.isNonBlocking(fd) ? 1 : 0) === 1;
   }
 
   /** {@linkcode stat}`().kind`: what is behind it. */
@@ -487,9 +484,8 @@ export class Fd implements Disposable {
         checked(result, { action: "Cannot use this descriptor", syscall: "fcntl" });
       }
     }
-    if (this.#transfer !== null) return this.#transfer;
-    const calls = fileCalls(this.fd, this.#descriptor.shared);
-    return this.#transfer = new ByteTransfer(this, this.#descriptor, calls);
+    const { shared } = this.#descriptor;
+    return this.#transfer ??= new ByteTransfer(this, this.#descriptor, fileCalls(this.fd, shared));
   }
 
   /** One call on the open descriptor that never waits. */

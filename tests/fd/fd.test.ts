@@ -164,9 +164,9 @@ test("Fd.duplicate() keeps the open file in blocking mode until something is rea
   file.pipe(ends);
   makeBlocking(ends[1]);
   using writer = Fd.duplicate(ends[1]);
-  assert((openFlags(ends[1]) & O_NONBLOCK) === 0);
+  assertEquals([openFlags(ends[1]) & O_NONBLOCK, writer.nonBlocking], [0, false]);
   await writer.write(bytes("x"));
-  assert((openFlags(ends[1]) & O_NONBLOCK) !== 0);
+  assertEquals([openFlags(ends[1]) & O_NONBLOCK, writer.nonBlocking], [O_NONBLOCK, true]);
   for (const end of ends) file.close(end);
 });
 
