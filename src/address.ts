@@ -4,6 +4,7 @@
  */
 
 import { native, refusal, sockaddr } from "../ffi/mod.ts";
+import { fromLatin1 } from "./util/latin1.ts";
 import { asBytes, isUint8Array } from "./util/validate.ts";
 
 /** A name in the file system. */
@@ -100,10 +101,10 @@ export function sameAddress(a: Address, b: Address): boolean {
 export function addressKey(address: Address): string {
   switch (address?.kind) {
     case "pathname":
-      if (isPathname(address)) return `pathname ${latin1(pathBytes(address))}`;
+      if (isPathname(address)) return `pathname ${fromLatin1(pathBytes(address))}`;
       break;
     case "abstract":
-      if (isUint8Array(address.name)) return `abstract ${latin1(address.name)}`;
+      if (isUint8Array(address.name)) return `abstract ${fromLatin1(address.name)}`;
       break;
     case "unnamed":
       return "unnamed";
@@ -120,13 +121,6 @@ function notAnAddress(): TypeError {
   return new TypeError(
     "Cannot use this as an address: expected a path, a file: URL, bytes or an Address",
   );
-}
-
-/** One character for each byte. */
-function latin1(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
 }
 
 /** A copy that shares nothing: a Buffer's own `slice` would. */

@@ -6,8 +6,8 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 
-/** Milliseconds that a directory service has to answer. */
-const PATIENCE = 2000;
+/** How long a directory service has to answer. */
+const TIMEOUT_MS = 2000;
 
 const known = new Map<string, string | null>();
 
@@ -43,7 +43,7 @@ function inDatabase(database: string, id: number): string | null {
   try {
     const { stdout } = spawnSync("getent", [database, String(id)], {
       encoding: "utf8",
-      timeout: PATIENCE,
+      timeout: TIMEOUT_MS,
       stdio: ["ignore", "pipe", "ignore"],
     });
     return find(stdout ?? "", id);

@@ -8,7 +8,7 @@ import { cut } from "./table.ts";
 import { writeErr } from "./writing.ts";
 
 /** Milliseconds between two pictures. */
-const INTERVAL = 100;
+const INTERVAL_MS = 100;
 const BAR_WIDTH = 24;
 
 /** Bytes in a unit that reads well. */
@@ -34,7 +34,7 @@ export class Progress {
   show(colour: (text: string) => string): void {
     this.#colour = colour;
     this.#began = performance.now();
-    this.#timer = setInterval(() => this.#draw(), INTERVAL);
+    this.#timer = setInterval(() => this.#draw(), INTERVAL_MS);
     this.#timer.unref();
   }
 

@@ -10,6 +10,7 @@ import {
   FramingError,
   type LengthLimit,
 } from "./framing.ts";
+import { splitHeader, TOKEN } from "../util/header.ts";
 import { fromLatin1 } from "../util/latin1.ts";
 import {
   type AsyncOptions,
@@ -113,7 +114,6 @@ export interface HeadedSendOptions extends AsyncOptions {
   headers?: Readonly<Record<string, string>> | undefined;
 }
 
-const NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const VALUE = /^[\t\x20-\x7e]*$/;
 const LENGTH = "content-length";
 const CR = 13;
@@ -217,12 +217,10 @@ export class ContentLengthFraming extends Framing {
   }
 
   #keep(line: Uint8Array): void {
-    const text = fromLatin1(line);
-    const colon = text.indexOf(":");
-    if (colon === -1) throw malformed("A header has no colon", line);
-    const name = text.slice(0, colon);
-    const value = text.slice(colon + 1).replace(/^[ \t]+|[ \t]+$/g, "");
-    if (!NAME.test(name)) throw malformed("A header has no proper name", line);
+    const header = splitHeader(fromLatin1(line));
+    if (header === null) throw malformed("A header has no colon", line);
+    const [name, value] = header;
+    if (!TOKEN.test(name)) throw malformed("A header has no proper name", line);
     if (!VALUE.test(value)) throw malformed(`The header ${name} has no proper value`, line);
     const key = name.toLowerCase();
     const known = this.#headers.get(key);
@@ -244,11 +242,11 @@ export class ContentLengthFraming extends Framing {
   }
 }
 
-/** The longest piece of what was wrong that an error shows. */
-const SHOWN = 60;
+/** The maximum number of bytes of a wrong line that an error shows. */
+const MAX_SHOWN = 60;
 
 function malformed(what: string, line: Uint8Array): FramingError {
-  const shown = JSON.stringify(fromLatin1(line.subarray(0, SHOWN)));
+  const shown = JSON.stringify(fromLatin1(line.subarray(0, MAX_SHOWN)));
   return new FramingError("malformed", `${what}: ${shown}`);
 }
 
@@ -258,7 +256,7 @@ function packed(
 ): Uint8Array<ArrayBuffer> {
   let head = "";
   for (const [name, value] of Object.entries(headers ?? {})) {
-    const valid = NAME.test(name) && typeof value === "string" && VALUE.test(value);
+    const valid = TOKEN.test(name) && typeof value === "string" && VALUE.test(value);
     if (!valid || name.toLowerCase() === LENGTH) {
       throw new TypeError(`Cannot send the header ${JSON.stringify(name)}`);
     }

@@ -16,7 +16,7 @@ import { type AsyncOptions, checkOptions, checkSignal } from "../util/validate.t
 
 const LF = 10;
 const CR = 13;
-const MAX_LINE = 65536;
+const DEFAULT_MAX_LINE = 65536;
 
 /** How long a line may be. */
 export interface LineLimit {
@@ -84,7 +84,7 @@ export function linesOf(
   options?: LinesOptions,
 ): AsyncGenerator<string, void, void> {
   checkOptions(options);
-  const most = checkLimit(options, MAX_LINE);
+  const most = checkLimit(options, DEFAULT_MAX_LINE);
   const signal = checkSignal(options);
   if (typeof stream?.read !== "function") {
     throw new TypeError("Cannot read lines of this: expected a stream with read");
@@ -137,7 +137,7 @@ export class LineFraming extends Framing {
    */
   constructor(stream: FramedStream, options?: LineLimit) {
     checkOptions(options);
-    super(stream, checkLimit(options, MAX_LINE));
+    super(stream, checkLimit(options, DEFAULT_MAX_LINE));
   }
 
   /** @ignore */

@@ -255,7 +255,7 @@ export class RpcConnection implements Disposable {
       const stuck = this.#answering > 0 && this.#active >= 2 * this.#maxConcurrent;
       seconds = stuck && now === before ? seconds + 1 : 0;
       before = now;
-      if (seconds < PATIENCE) return;
+      if (seconds < PATIENCE_SECONDS) return;
       this.#end(new Error("The peer calls, and does not take the answers"));
     }, 1000);
     (watch as unknown as { unref?(): void }).unref?.();
@@ -421,8 +421,8 @@ export class RpcConnection implements Disposable {
   }
 }
 
-/** For how many seconds answers may get nowhere. */
-const PATIENCE = 5;
+/** How many seconds answers may make no progress before the connection ends. */
+const PATIENCE_SECONDS = 5;
 
 const INVALID = "Invalid Request";
 

@@ -4,6 +4,7 @@
  */
 
 import type { ByteReader } from "../util/byte_reader.ts";
+import { splitHeader, TOKEN } from "../util/header.ts";
 import { fromLatin1 } from "../util/latin1.ts";
 
 /** A response that breaks the rules of HTTP/1.1. */
@@ -15,25 +16,31 @@ export class MalformedResponse extends Error {
 /** How a body ends: after a number of bytes, by chunks, or with the connection. */
 export type BodyLength = number | "chunked" | "connection";
 
-/** The longest line with the size of a chunk, in bytes. */
-const CHUNK_LINE = 4096;
+/** The maximum length of a line with the size of a chunk, in bytes. */
+const MAX_CHUNK_LINE = 4096;
+
+/** The maximum number of characters of wrong text that an error shows. */
+const MAX_SHOWN = 60;
+
 const CR = 13;
-const PIECE = 65536;
+
+/** The minimum number of bytes to have room for before a read. */
+export const MIN_READ = 65536;
 
 /** Takes a body out of what a connection reads, piece by piece. */
 export class BodyReader {
   readonly #reader: ByteReader;
   readonly #length: BodyLength;
-  readonly #mostTrailers: number;
+  readonly #maxTrailers: number;
   /** What is left of the body, or of the chunk. */
   #left: number;
   #state: "size" | "data" | "data end" | "trailers" | "done";
   #trailers = 0;
 
-  constructor(reader: ByteReader, length: BodyLength, mostTrailers: number) {
+  constructor(reader: ByteReader, length: BodyLength, maxTrailers: number) {
     this.#reader = reader;
     this.#length = length;
-    this.#mostTrailers = mostTrailers;
+    this.#maxTrailers = maxTrailers;
     this.#left = typeof length === "number" ? length : 0;
     this.#state = length === "chunked" ? "size" : length === 0 ? "done" : "data";
   }
@@ -43,7 +50,7 @@ export class BodyReader {
     for (;;) {
       const piece = this.tryNext();
       if (piece !== undefined) return piece;
-      if (await this.#reader.fill(PIECE)) continue;
+      if (await this.#reader.fill(MIN_READ)) continue;
       if (this.#length === "connection") {
         this.#state = "done";
         return null;
@@ -88,11 +95,11 @@ export class BodyReader {
   }
 
   #readSize(): boolean {
-    const line = this.#line(CHUNK_LINE, "the line with the size of a chunk is too long");
+    const line = this.#line(MAX_CHUNK_LINE, "the line with the size of a chunk is too long");
     if (line === null) return false;
     const size = /^([0-9A-Fa-f]{1,12})[ \t]*(?:;[\t\x20-\x7e\x80-\xff]*)?$/.exec(line)?.[1];
     if (size === undefined) {
-      throw new MalformedResponse(`A chunk has no size: ${JSON.stringify(line.slice(0, 60))}`);
+      throw new MalformedResponse(`A chunk has no size: ${shown(line)}`);
     }
     this.#left = parseInt(size, 16);
     this.#state = this.#left === 0 ? "trailers" : "data";
@@ -100,7 +107,7 @@ export class BodyReader {
   }
 
   #readTrailer(): boolean {
-    const line = this.#line(this.#mostTrailers - this.#trailers, "the trailers are too long");
+    const line = this.#line(this.#maxTrailers - this.#trailers, "the trailers are too long");
     if (line === null) return false;
     this.#trailers += line.length + 2;
     if (line === "") this.#state = "done";
@@ -120,13 +127,14 @@ export class BodyReader {
   }
 }
 
-const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*?)[ \t]*$/s;
+/** The beginning of what is wrong, as an error shows it. */
+export function shown(text: string): string {
+  return JSON.stringify(text.slice(0, MAX_SHOWN));
+}
 
-/** The name and value of a header line. */
+/** Returns the name and the value of a header line. */
 export function parseHeader(line: string): [name: string, value: string] {
-  const [, name, value] = HEADER.exec(line) ?? [];
-  if (name === undefined || value === undefined || /[\0\r\n]/.test(value)) {
-    throw new MalformedResponse(`A header is malformed: ${JSON.stringify(line.slice(0, 60))}`);
-  }
-  return [name, value];
+  const header = splitHeader(line);
+  if (header !== null && TOKEN.test(header[0]) && !/[\0\r\n]/.test(header[1])) return header;
+  throw new MalformedResponse(`A header is malformed: ${shown(line)}`);
 }

@@ -4,7 +4,8 @@
  */
 
 import type { ByteReader } from "../util/byte_reader.ts";
-import { type BodyLength, MalformedResponse, parseHeader } from "./body.ts";
+import { type BodyLength, MalformedResponse, MIN_READ, parseHeader, shown } from "./body.ts";
+import { TOKEN } from "../util/header.ts";
 import { fromLatin1, toLatin1 } from "../util/latin1.ts";
 
 /** What stands before a response's body. */
@@ -21,7 +22,6 @@ export interface ResponseHead {
 }
 
 const CR = 13;
-const PIECE = 65536;
 
 /** How many interim responses (1xx) may precede one response. */
 const MAX_INTERIM = 32;
@@ -49,7 +49,7 @@ async function headLines(reader: ByteReader, most: number): Promise<string[] | n
     const line = reader.takeLine(left);
     if (line === "long") throw new MalformedResponse(`The head is longer than ${most} bytes`);
     if (line === null) {
-      if (await reader.fill(Math.max(left + 1, PIECE))) continue;
+      if (await reader.fill(Math.max(left + 1, MIN_READ))) continue;
       if (lines.length === 0 && reader.available === 0) return null;
       throw new MalformedResponse("The connection ended in the head");
     }
@@ -64,8 +64,7 @@ async function headLines(reader: ByteReader, most: number): Promise<string[] | n
 function parseHead([statusLine, ...lines]: string[], method: string): ResponseHead {
   const parts = /^HTTP\/1\.([01]) ([1-9]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*))?$/.exec(statusLine!);
   if (parts === null) {
-    const shown = JSON.stringify(statusLine!.slice(0, 60));
-    throw new MalformedResponse(`The status line is malformed: ${shown}`);
+    throw new MalformedResponse(`The status line is malformed: ${shown(statusLine!)}`);
   }
   const status = Number(parts[2]);
   if (status > 599) throw new MalformedResponse(`The status is ${status}`);
@@ -99,17 +98,15 @@ function bodyOf(
   if (lengths.length > 1) throw new MalformedResponse("There are several Content-Length headers");
   const length = lengths[0];
   if (length !== undefined && !/^\d{1,15}$/.test(length)) {
-    throw new MalformedResponse(`Content-Length is ${JSON.stringify(length.slice(0, 60))}`);
+    throw new MalformedResponse(`Content-Length is ${shown(length)}`);
   }
   if (method === "HEAD" || status < 200 || status === 204 || status === 304) return null;
   if (coding !== null) {
     if (coding.toLowerCase() === "chunked") return "chunked";
-    throw new MalformedResponse(`Transfer-Encoding is ${JSON.stringify(coding.slice(0, 60))}`);
+    throw new MalformedResponse(`Transfer-Encoding is ${shown(coding)}`);
   }
   return length === undefined ? "connection" : Number(length);
 }
-
-const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 /** The head of a request. Whatever could end a line in it has been refused. */
 export function packHead(

@@ -24,8 +24,8 @@ interface Idle {
   timer: ReturnType<typeof setTimeout>;
 }
 
-/** Servers close what they said they keep for so long; a client had better be earlier. */
-const MARGIN = 500;
+/** How much earlier than the server a client closes an idle connection. */
+const MARGIN_MS = 500;
 
 /** Makes connections to one address, and keeps a few that are idle. */
 export class ConnectionPool {
@@ -122,7 +122,7 @@ export class ConnectionPool {
     const { idleTimeout } = this.#options;
     return {
       connection,
-      release: (keepFor) => giveBack(Math.min(idleTimeout, keepFor - MARGIN)),
+      release: (keepFor) => giveBack(Math.min(idleTimeout, keepFor - MARGIN_MS)),
       close: () => giveBack(0),
     };
   }

@@ -3,6 +3,7 @@
  * @module
  */
 
+import { TOKEN } from "../util/header.ts";
 import { checkWord } from "../util/validate.ts";
 
 /** What the body of a request comes from. */
@@ -25,7 +26,6 @@ export interface OutgoingRequest {
   signals: AbortSignal[];
 }
 
-const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const NORMALIZED_METHODS = ["DELETE", "GET", "HEAD", "OPTIONS", "POST", "PUT"];
 const METHODS_WITH_BODY = ["PATCH", "POST", "PUT"];
 const FORBIDDEN_METHODS = ["CONNECT", "TRACE", "TRACK"];

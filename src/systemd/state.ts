@@ -62,8 +62,8 @@ const MAX_BYTES = 4096;
 /** The longest name of a stored descriptor. */
 const MAX_NAME = 255;
 
-/** The longest time in milliseconds that a number has in whole microseconds. */
-const MAX_TIME = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
+/** The maximum time whose whole microseconds a number holds exactly. */
+const MAX_TIME_MS = Math.floor(Number.MAX_SAFE_INTEGER / 1000);
 
 /**
  * The bytes of a notification.
@@ -201,9 +201,9 @@ function microseconds(value: unknown, what: string): string {
   if (typeof value !== "number") {
     throw new TypeError(`Cannot use this as ${what}: expected a number`);
   }
-  if (!(value >= 0.001 && value <= MAX_TIME)) {
+  if (!(value >= 0.001 && value <= MAX_TIME_MS)) {
     throw new RangeError(
-      `Cannot use ${value} as ${what}: expected milliseconds from 0.001 to ${MAX_TIME}`,
+      `Cannot use ${value} as ${what}: expected milliseconds from 0.001 to ${MAX_TIME_MS}`,
     );
   }
   return String(Math.round(value * 1000));

@@ -3,13 +3,14 @@
  * @module
  */
 
-const PIECE = 4096;
+/** The maximum number of bytes for one call of `String.fromCharCode`. */
+const MAX_CHUNK = 4096;
 
 /** Bytes as text, each a character from U+0000 to U+00FF. */
 export function fromLatin1(bytes: Uint8Array): string {
   let text = "";
-  for (let i = 0; i < bytes.length; i += PIECE) {
-    text += String.fromCharCode(...bytes.subarray(i, i + PIECE));
+  for (let i = 0; i < bytes.length; i += MAX_CHUNK) {
+    text += String.fromCharCode(...bytes.subarray(i, i + MAX_CHUNK));
   }
   return text;
 }
