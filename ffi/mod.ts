@@ -3,7 +3,7 @@
  * @module
  */
 
-export { native } from "./native.ts";
+export { type Debugging, installDebugging, native, type OwnedDescriptor } from "./native.ts";
 export { UnixSocketError, type UnixSocketErrorInit } from "./errors.ts";
 export {
   checked,
@@ -17,8 +17,6 @@ export type { Watcher } from "./runtime/runtime.ts";
 export { clearTimeout, queueMicrotask, setImmediate, setTimeout } from "./runtime/timers.ts";
 export { runtimeName } from "./runtime/runtime_name.ts";
 export { failAtEnd, onEnding, onExit, onIdle } from "./runtime/exit.ts";
-export type { Debugging } from "./debug/mod.ts";
-export { currentPlace } from "./debug/errors.ts";
 export { createPoller } from "./create_poller.ts";
 export { FOR_READING, FOR_WRITING, type Poller } from "./poller.ts";
 export { monotonicMicroseconds } from "./libc/clock.ts";

@@ -5,7 +5,6 @@
 
 import { type Abi, abiFor } from "./abi/mod.ts";
 import { bunRuntime } from "./runtime/bun.ts";
-import { type Debugging, debuggingIfAsked } from "./debug/mod.ts";
 import { darwinLibc } from "./darwin/libc.ts";
 import { denoRuntime } from "./runtime/deno.ts";
 import { UnixSocketError } from "./errors.ts";
@@ -22,9 +21,33 @@ export interface Native {
   readonly libc: Libc;
   /** This thread's errno; element 0. */
   readonly errno: Int32Array;
-  /** Null unless AFUNIX_DEBUG asks for it. */
+  /** Null unless debug mode is on. */
   readonly debugging: Debugging | null;
 }
+
+/** What debug mode is told about descriptors. */
+export interface Debugging {
+  /** The library takes ownership of a descriptor that came from outside. */
+  own(fd: number): void;
+  /** The library releases ownership of an open descriptor. */
+  giveAway(fd: number): void;
+  /** `owner` will close `descriptor`. */
+  owned(owner: object, descriptor: OwnedDescriptor): void;
+  /** `descriptor` is about to be closed or given away. */
+  ended(descriptor: OwnedDescriptor): void;
+  /** The owner was collected while `descriptor` was open; it is closed next. */
+  lost(descriptor: OwnedDescriptor): void;
+}
+
+/** A descriptor that an object owns. */
+export interface OwnedDescriptor {
+  readonly fd: number;
+  /** False if it does not keep the process alive. */
+  readonly refd: boolean;
+}
+
+/** Puts debug mode's checks around a runtime and its libc, in place. */
+export type MakeDebugging = (runtime: Runtime, libc: Libc, abi: Abi) => Debugging;
 
 interface Globals {
   process?: { platform: string; arch: string };
@@ -33,6 +56,7 @@ interface Globals {
 const runtimes = { deno: denoRuntime, bun: bunRuntime, node: nodeRuntime };
 
 let loaded: Native | undefined;
+let makeDebugging: MakeDebugging | null = null;
 
 /**
  * The bound C library of this thread.
@@ -64,7 +88,7 @@ function load(globals: Globals): Native {
 /** What a runtime and a target make. */
 export function nativeOf(runtime: Runtime, abi: Abi): Native {
   const bound = runtime.bind(abi);
-  const debugging = debuggingIfAsked(runtime, bound, abi);
+  const debugging = makeDebugging?.(runtime, bound, abi) ?? null;
   const location = abi.os === "linux" ? bound.__errno_location() : bound.__error();
   const errno = new Int32Array(runtime.viewAt(location, 4));
   return { runtime, abi, libc: completed(runtime, abi, bound, errno), errno, debugging };
@@ -79,6 +103,18 @@ function completed(runtime: Runtime, abi: Abi, libc: Libc, errno: Int32Array): L
     ...libc,
     statx: statxBy(abi, (at, path, stat, flags) => fstatat(at, path, stat, flags)),
   };
+}
+
+/**
+ * Switches debug mode on for this thread; null switches it off.
+ *
+ * @throws {Error} if this thread has opened libc already
+ */
+export function installDebugging(make: MakeDebugging | null): void {
+  if (loaded !== undefined) {
+    throw new Error("Cannot switch debug mode on or off: afunix has opened the C library already");
+  }
+  makeDebugging = make;
 }
 
 /** For tests alone: puts another in the place of this thread's, before its first use. */

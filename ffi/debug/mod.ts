@@ -1,7 +1,7 @@
 /**
- * Debug mode, AFUNIX_DEBUG=1: every pointer is looked at before a call, and every descriptor before it
- * is closed. It is put around libc once, when a thread first uses the library; without the variable,
- * nothing of this runs.
+ * Debug mode's checks around libc: every pointer before a call, every descriptor before close(2).
+ * The library imports nothing from this folder: src/debug/mod.ts hands {@linkcode checkCalls} to
+ * `installDebugging`.
  * @module
  */
 
@@ -19,41 +19,23 @@ import {
   systemCallOf,
   systemCalls,
 } from "./syscalls.ts";
-import { environmentVariable } from "../runtime/environment.ts";
 import type { Runtime } from "../runtime/runtime.ts";
 import { readField } from "../structs/field.ts";
 import { type Libc, type Signature, type SymbolName, symbols } from "../libc/symbols.ts";
 
-/** What debug mode knows, for those who take descriptors over and give them away. */
-export interface Debugging {
-  readonly descriptors: DescriptorLedger;
-  readonly memory: MemoryLedger;
-  readonly mode: DebugMode;
-}
-
-/**
- * `pointers` is the checks alone; `1` also reports what is lost or left open; and `strict` also makes
- * the process fail then, and reports at process.exit(), too.
- */
-export type DebugMode = "pointers" | "1" | "strict";
-const MODES: readonly string[] = ["pointers", "1", "strict"] satisfies DebugMode[];
+export { currentPlace } from "./errors.ts";
+export type { DescriptorLedger } from "./descriptors.ts";
 
 /** MAP_FAILED of mmap(2): all bits set, as a number. */
 const MAP_FAILED = 2 ** 64;
 
 type Call = (...args: unknown[]) => unknown;
 
-/** Puts the checks around what a thread is going to use, if the environment asks for it. */
-export function debuggingIfAsked(runtime: Runtime, libc: Libc, abi: Abi): Debugging | null {
-  const value = environmentVariable("AFUNIX_DEBUG");
-  if (value === undefined || !MODES.includes(value)) return null;
-  return debugging(runtime, libc, abi, value as DebugMode);
-}
-
 /**
- * Puts the checks around a runtime and its libc, in place: whoever holds them already is checked, too.
+ * Puts the checks around a runtime and its libc, in place: code that holds them already is checked, too.
+ * Returns the ledger of the descriptors that these calls make and close.
  */
-export function debugging(runtime: Runtime, libc: Libc, abi: Abi, mode: DebugMode): Debugging {
+export function checkCalls(runtime: Runtime, libc: Libc, abi: Abi): DescriptorLedger {
   const descriptors = new DescriptorLedger();
   const { addressOf, viewAt } = runtime;
   const memory = new MemoryLedger({ addressOf, viewAt });
@@ -95,7 +77,7 @@ export function debugging(runtime: Runtime, libc: Libc, abi: Abi, mode: DebugMod
   }
   const location = abi.os === "linux" ? libc.__errno_location() : libc.__error();
   const errno = new Int32Array(runtime.viewAt(location, 4));
-  return { descriptors, memory, mode };
+  return descriptors;
 }
 
 /**

@@ -49,7 +49,7 @@ export function close(fd: number): void {
  * this process.
  */
 export function closeHandedOver(fd: number): void {
-  native().debugging?.descriptors.own(fd);
+  native().debugging?.own(fd);
   close(fd);
 }
 

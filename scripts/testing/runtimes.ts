@@ -1,5 +1,6 @@
 /** How each runtime runs one test file. */
 
+import { suiteDebugFlags } from "../../tests/support/runtime.ts";
 import { emulated, slowdown } from "./emulation.ts";
 import type { RuntimeName } from "./options.ts";
 import { run } from "./process.ts";
@@ -9,6 +10,7 @@ const testTimeout = 60_000 * slowdown;
 
 /** The arguments that run `file` and write a JUnit report to `report`. */
 export function testArguments(runtime: RuntimeName, file: string, report: string): string[] {
+  const debug = suiteDebugFlags(runtime);
   switch (runtime) {
     case "deno":
       return [
@@ -17,12 +19,14 @@ export function testArguments(runtime: RuntimeName, file: string, report: string
         "--no-check",
         "--quiet",
         "--preload=./scripts/deno_guard.ts",
+        ...debug,
         `--junit-path=${report}`,
         file,
       ];
     case "bun":
       return [
         "test",
+        ...debug,
         `--timeout=${testTimeout}`,
         "--reporter=junit",
         `--reporter-outfile=${report}`,
@@ -33,6 +37,7 @@ export function testArguments(runtime: RuntimeName, file: string, report: string
       return [
         "--disable-warning=ExperimentalWarning",
         "--import=./tests/support/std.ts",
+        ...debug,
         `--test-timeout=${testTimeout}`,
         // A test that an emulator cannot run may leave something open that keeps the process running.
         ...(emulated ? ["--test-force-exit"] : []),

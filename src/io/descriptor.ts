@@ -5,7 +5,6 @@
 
 import { file, FOR_READING, FOR_WRITING, native, onEnding, type sockets } from "../../ffi/mod.ts";
 import { OperationQueue, type QueueHost } from "./operation_queue.ts";
-import { noteGone, noteLost, noteOwner } from "./leak_report.ts";
 import { reactor, type Registrant } from "./reactor.ts";
 
 /**
@@ -135,7 +134,7 @@ export class Descriptor implements QueueHost, Registrant {
   release(): number {
     this.beforeClose = null;
     const fd = this.#leave("the descriptor was given away");
-    if (fd !== -1) native().debugging?.descriptors.giveAway(fd);
+    if (fd !== -1) native().debugging?.giveAway(fd);
     return fd;
   }
 
@@ -144,7 +143,7 @@ export class Descriptor implements QueueHost, Registrant {
     if (fd === -1) return -1;
     this.#fd = -1;
     finalizers.unregister(this);
-    if (native().debugging !== null) noteGone(this);
+    native().debugging?.ended(this);
     this.#reading?.evict(detail);
     this.#writing?.evict(detail);
     if (this.#retrying !== null) {
@@ -173,7 +172,7 @@ function rememberForExit(descriptor: Descriptor): void {
 
 const finalizers = new FinalizationRegistry<Descriptor>((descriptor) => {
   if (descriptor.closed) return;
-  if (native().debugging !== null) noteLost(descriptor);
+  native().debugging?.lost(descriptor);
   descriptor.close();
 });
 
@@ -182,7 +181,6 @@ const finalizers = new FinalizationRegistry<Descriptor>((descriptor) => {
  * then names the place where the owner was made.
  */
 export function closeWithOwner(owner: object, descriptor: Descriptor): void {
-  const { debugging } = native();
-  if (debugging !== null) noteOwner(owner, descriptor, debugging);
+  native().debugging?.owned(owner, descriptor);
   finalizers.register(owner, descriptor, descriptor);
 }

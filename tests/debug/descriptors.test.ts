@@ -70,7 +70,7 @@ test("debug mode lets a number be closed again that was made again", () => {
 });
 
 test("debug mode refuses to close what was given away, until it comes back", () => {
-  const { libc, abi, debugging: { descriptors } } = checkedLibc();
+  const { libc, abi, descriptors } = checkedLibc();
   const fd = libc.eventfd(0, abi.linux!.EFD_CLOEXEC);
   descriptors.giveAway(fd);
   refused(() => libc.close(fd), /it was given away before, here:\n.*descriptors\.test/s);
@@ -80,7 +80,7 @@ test("debug mode refuses to close what was given away, until it comes back", () 
 
 test("debug mode knows every way to a descriptor", () => {
   const checked = checkedLibc();
-  const { libc, abi, debugging: { descriptors } } = checked;
+  const { libc, abi, descriptors } = checked;
   const { AF_UNIX, SOCK_STREAM, F_DUPFD_CLOEXEC, O_CLOEXEC } = abi.constants;
   const text = (value: string) => new TextEncoder().encode(`${value}\0`);
   const made = [...CLOEXEC_PIPE(checked)];
@@ -108,7 +108,7 @@ test("debug mode knows every way to a descriptor", () => {
 
 test("debug mode knows the descriptors that came with a message", () => {
   const checked = checkedLibc();
-  const { libc, abi, runtime, debugging: { descriptors } } = checked;
+  const { libc, abi, runtime, descriptors } = checked;
   const { AF_UNIX, SOCK_STREAM } = abi.constants;
   const pair = new Int32Array(new ArrayBuffer(8));
   libc.socketpair(AF_UNIX, SOCK_STREAM, 0, pair);

@@ -436,7 +436,7 @@ test("debug mode maps over nothing but what was mapped", () => {
 
 /** A relay with all that it opened, and the memory of its requests; null where there is no io_uring. */
 function ringed(checked: Checked) {
-  const { runtime, libc, abi, debugging } = checked;
+  const { runtime, libc, abi, descriptors } = checked;
   const ends = new Int32Array(new ArrayBuffer(8));
   libc.pipe2(ends, abi.constants.O_CLOEXEC);
   const shown: ArrayBuffer[] = [];
@@ -448,7 +448,7 @@ function ringed(checked: Checked) {
   const parts = { libc, abi, from: ends[0]!, into: ends[1]! };
   const relay = relayByUring({ ...parts, runtime: { ...runtime, viewAt } });
   const close = () => {
-    for (const [fd] of debugging.descriptors.loose()) libc.close(fd);
+    for (const [fd] of descriptors.loose()) libc.close(fd);
   };
   if (relay !== null) return { relay, requests: shown[1]!, close };
   close();

@@ -9,6 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { Fd } from "../../mod.ts";
+import { suiteDebugFlags } from "../support/runtime.ts";
 import type { Script } from "./script.ts";
 import type { World } from "./world.ts";
 
@@ -60,7 +61,7 @@ function commandFor(program: Script["program"]): string[] {
     bun: [],
     node: ["--no-warnings", "--experimental-ffi"],
   }[runtime];
-  return [binary, ...flags, join(folder, "peer.ts")];
+  return [binary, ...flags, ...suiteDebugFlags(runtime), join(folder, "peer.ts")];
 }
 
 let connections = 0;

@@ -10,6 +10,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
+import { suiteDebugFlags } from "../support/runtime.ts";
 import type { Counts } from "./journal.ts";
 import type { Kind } from "./plan.ts";
 
@@ -102,6 +103,7 @@ function commandLine(request: Request, journal: string): string[] {
     "sh",
     binary,
     ...flags,
+    ...suiteDebugFlags(request.runtime),
     join(import.meta.dirname!, "run.ts"),
     ...args,
   ];

@@ -3,6 +3,7 @@ import process from "node:process";
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { Fd, UnixDatagram, UnixListener, UnixSeqpacketListener } from "../../mod.ts";
+import { withoutDebugging } from "../support/debug.ts";
 import { descriptorTable, openForSignals, tableChanges } from "../support/descriptor_table.ts";
 import { Peer } from "../support/interop.ts";
 import { programCommand } from "../support/listening.ts";
@@ -23,7 +24,7 @@ import { program } from "../support/streams.ts";
 import { until } from "../support/waiting.ts";
 
 // Debug mode writes down where each descriptor comes from and goes, which takes too long for a storm.
-delete process.env.AFUNIX_DEBUG;
+withoutDebugging();
 
 /** Which choices are made: set AFUNIX_STORM_SEED to what a failure says to see it again. */
 const SEED = Number(process.env.AFUNIX_STORM_SEED ?? Math.floor(Math.random() * 1e9));

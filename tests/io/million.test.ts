@@ -4,13 +4,14 @@ import process from "node:process";
 import { assertEquals } from "@std/assert";
 import { SendBatch, UnixDatagram } from "../../mod.ts";
 import { sockets } from "../../ffi/mod.ts";
+import { withoutDebugging } from "../support/debug.ts";
 import { Peer } from "../support/interop.ts";
 import { commandFor, RUNTIME, RUNTIMES, withTempSocketPath } from "../support/mod.ts";
 import { program } from "../support/streams.ts";
 import { until } from "../support/waiting.ts";
 
 // Debug mode looks at every message of a batch before each call: a million times takes too long.
-delete process.env.AFUNIX_DEBUG;
+withoutDebugging();
 
 const TOTAL = 1_000_000;
 const other = RUNTIMES[(RUNTIMES.indexOf(RUNTIME) + 1) % RUNTIMES.length]!;

@@ -1,8 +1,8 @@
-import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { UnixSeqpacket, UnixStream } from "../../mod.ts";
+import { withoutDebugging } from "../support/debug.ts";
 import { descriptorTable, openForSignals, tableChanges } from "../support/descriptor_table.ts";
 import { Peer } from "../support/interop.ts";
 import { commandFor, RUNTIME, RUNTIMES, settled, withTempDir } from "../support/mod.ts";
@@ -10,7 +10,7 @@ import { numberedFiles, sendNumbered } from "../support/numbered_descriptors.ts"
 import { program } from "../support/streams.ts";
 
 // Debug mode writes down where each descriptor comes from and goes: a million times takes too long.
-delete process.env.AFUNIX_DEBUG;
+withoutDebugging();
 
 /** How many go through each of two sockets: a few, so that all is open that stays, and the rest. */
 const FIRST = 2000;

@@ -11,6 +11,7 @@ import {
   ROOT,
   RUNTIME,
   RUNTIMES,
+  suiteDebugFlags,
   TestProcess,
   text,
 } from "../support/mod.ts";
@@ -20,7 +21,8 @@ const CHILD = program("spawn_child");
 
 /** Under which program a runtime is found here. */
 function under(runtime: "deno" | "bun" | "node"): RuntimeOptions<"stream"> {
-  return { runtime, executable: join(ROOT, "node_modules", ".bin", runtime) };
+  const executable = join(ROOT, "node_modules", ".bin", runtime);
+  return { runtime, executable, runtimeArgs: suiteDebugFlags(runtime) };
 }
 
 for (const runtime of RUNTIMES) {

@@ -1,6 +1,6 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { fromFileUrl, join } from "@std/path";
 import {
@@ -45,6 +45,29 @@ async function assertEchoes(command: string[], directory: string): Promise<void>
 
 test("the library works from another directory", async () => {
   await withTempDir((directory) => assertEchoes(commandFor(RUNTIME, echo), directory));
+});
+
+test("a bundle of the library has nothing of debug mode, unless it imports it", async () => {
+  const { build } = await import("esbuild");
+  const { exports } = JSON.parse(readFileSync(join(ROOT, "deno.json"), "utf8"));
+  const entries = Object.values<string>(exports).map((file) => join(ROOT, file));
+  const debug = join(ROOT, "debug.ts");
+  const debugFiles = async (entryPoints: string[]) => {
+    const { metafile } = await build({
+      absWorkingDir: ROOT,
+      bundle: true,
+      entryPoints,
+      format: "esm",
+      metafile: true,
+      outdir: "never-written",
+      platform: "node",
+      write: false,
+    });
+    return Object.keys(metafile.inputs).filter((file) => /(^|\/)debug(\/|\.ts)/.test(file));
+  };
+  const cli = join(ROOT, "cli.ts");
+  assertEquals(await debugFiles(entries.filter((file) => file !== debug && file !== cli)), []);
+  assert((await debugFiles([debug])).length > 5);
 });
 
 test("importing the library prints nothing", async () => {

@@ -1,13 +1,13 @@
 // Short forms of what `npm run load` does: each throws where anything is not as it should be.
 
-import process from "node:process";
 import { test } from "node:test";
 import { atOnce, inSequence, storms } from "../../scripts/load/connections.ts";
 import { manyWriters } from "../../scripts/load/datagrams.ts";
+import { withoutDebugging } from "../support/debug.ts";
 import { RUNTIME } from "../support/mod.ts";
 
 // Debug mode writes down where each descriptor comes from and goes, which takes too long for so many.
-delete process.env.AFUNIX_DEBUG;
+withoutDebugging();
 
 test("N241 200 clients of 4 processes that connect at once to a backlog of 1 all wait their turn, and all are served", async () => {
   await storms(RUNTIME, [1], 2, 4);

@@ -4,9 +4,8 @@
  * does is what the manuals of macOS say.
  */
 
-import process from "node:process";
 import { type Abi, abiFor } from "../../ffi/abi/mod.ts";
-import { nativeOf, useNative } from "../../ffi/native.ts";
+import { installDebugging, nativeOf, useNative } from "../../ffi/native.ts";
 import type { Runtime } from "../../ffi/runtime/runtime.ts";
 import { readField, writeField } from "../../ffi/structs/field.ts";
 import type { Libc } from "../../ffi/libc/symbols.ts";
@@ -280,7 +279,7 @@ export function becomeMac(): Mac {
     watch: never,
   };
   // The model has no memory for debug mode to look at.
-  delete process.env.AFUNIX_DEBUG;
+  installDebugging(null);
   useNative(nativeOf(runtime, abi));
   return mac;
 }

@@ -5,9 +5,10 @@
 
 import type { Abi } from "../../ffi/abi/mod.ts";
 import { bunRuntime } from "../../ffi/runtime/bun.ts";
-import { type Debugging, debugging } from "../../ffi/debug/mod.ts";
+import process from "node:process";
+import { checkCalls, type DescriptorLedger } from "../../ffi/debug/mod.ts";
 import { denoRuntime } from "../../ffi/runtime/deno.ts";
-import { native } from "../../ffi/mod.ts";
+import { installDebugging, native } from "../../ffi/mod.ts";
 import { nodeRuntime } from "../../ffi/runtime/node.ts";
 import type { Runtime } from "../../ffi/runtime/runtime.ts";
 import type { Libc } from "../../ffi/libc/symbols.ts";
@@ -22,7 +23,7 @@ export interface Checked {
   readonly runtime: Runtime;
   readonly libc: Libc;
   readonly abi: Abi;
-  readonly debugging: Debugging;
+  readonly descriptors: DescriptorLedger;
 }
 
 /** A C library of its own, with the checks, and with ledgers in which nothing is written yet. */
@@ -30,12 +31,18 @@ export function checkedLibc(): Checked {
   const runtime = runtimeOfItsOwn();
   const { abi } = native();
   const libc = runtime.bind(abi);
-  return { runtime, libc, abi, debugging: debugging(runtime, libc, abi, "pointers") };
+  return { runtime, libc, abi, descriptors: checkCalls(runtime, libc, abi) };
 }
 
 /** The C library without the checks, for calls that are wrong on purpose. */
-export function uncheckedLibc(): Omit<Checked, "debugging"> {
+export function uncheckedLibc(): Omit<Checked, "descriptors"> {
   const runtime = runtimeOfItsOwn();
   const { abi } = native();
   return { runtime, libc: runtime.bind(abi), abi };
+}
+
+/** Switches the suite's debug mode off, for this file and the programs that it starts. */
+export function withoutDebugging(): void {
+  delete process.env.AFUNIX_DEBUG;
+  installDebugging(null);
 }

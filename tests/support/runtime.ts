@@ -4,7 +4,8 @@
  */
 
 import { execFileSync } from "node:child_process";
-import { join } from "@std/path";
+import { join } from "node:path";
+import process from "node:process";
 
 /** The names of the three runtimes. */
 export type RuntimeName = "deno" | "bun" | "node";
@@ -22,13 +23,29 @@ export const RUNTIME: RuntimeName = globals.Deno !== undefined
   ? "bun"
   : "node";
 
-/** The command line that runs a TypeScript file under a runtime, with no permission but FFI's. */
+/** The flag that switches debug mode on before a program begins. */
+export function debugFlag(runtime: RuntimeName): string {
+  return `--${runtime === "node" ? "import" : "preload"}=${join(ROOT, "debug.ts")}`;
+}
+
+/** The flags that give a program the debug mode of the suite. */
+export function suiteDebugFlags(runtime: RuntimeName): string[] {
+  return process.env.AFUNIX_DEBUG ? [debugFlag(runtime)] : [];
+}
+
+/**
+ * The command line that runs a TypeScript file under a runtime, with no permission but FFI's. In debug
+ * mode if the suite is.
+ */
 export function commandFor(
   runtime: RuntimeName,
   script: string,
   options: { flags?: string[]; allowAll?: boolean } = {},
 ): string[] {
-  const { flags = [], allowAll = true } = options;
+  const { allowAll = true } = options;
+  // Without its permission, debug mode could not read that it is to report nothing.
+  const debug = allowAll || runtime !== "deno" ? suiteDebugFlags(runtime) : [];
+  const flags = [...debug, ...options.flags ?? []];
   const binary = join(ROOT, "node_modules", ".bin", runtime);
   switch (runtime) {
     case "deno": {

@@ -3,6 +3,7 @@
  * @module
  */
 
+import process from "node:process";
 import { Worker as ThreadWorker } from "node:worker_threads";
 import type { Job } from "../programs/worker.ts";
 
@@ -27,7 +28,9 @@ interface WebWorker {
   unref?(): void;
 }
 
-const script = new URL("../programs/worker.ts", import.meta.url);
+// Deno and Bun run no preload in a Worker.
+const name = process.env.AFUNIX_DEBUG ? "worker_in_debug_mode" : "worker";
+const script = new URL(`../programs/${name}.ts`, import.meta.url);
 
 export function startWorker(kind: WorkerKind, job: Job): JobWorker {
   const messages: string[] = [];

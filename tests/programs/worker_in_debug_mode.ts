@@ -1,0 +1,4 @@
+/** `worker.ts` in debug mode. */
+
+import "../../debug.ts";
+import "./worker.ts";
