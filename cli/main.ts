@@ -14,6 +14,8 @@ import { environmentVariable } from "./system/runtime.ts";
 import { VERSION } from "./version.ts";
 import { BrokenPipe, errWritten, watchStreams, writeErr, writeOut } from "./terminal/writing.ts";
 
+const DEBUG_MODE = environmentVariable("AFUNIX_DEBUG") || "0";
+
 /**
  * Runs the command line, and ends the process.
  *
@@ -21,6 +23,7 @@ import { BrokenPipe, errWritten, watchStreams, writeErr, writeOut } from "./term
  */
 export async function main(argv: readonly string[]): Promise<never> {
   hideExperimentalWarnings();
+  if (DEBUG_MODE !== "0") await import("../debug.ts");
   watchStreams();
   const code = await run(argv);
   // The runtime would wait for a standard input that nobody needs any more.
@@ -55,7 +58,7 @@ async function run(argv: readonly string[]): Promise<number> {
   } catch (error) {
     await session.finish();
     session.output.error(error, error instanceof UsageError ? see(` ${wanted}`) : "");
-    if (["1", "strict"].includes(environmentVariable("AFUNIX_DEBUG") ?? "")) console.error(error);
+    if (DEBUG_MODE !== "0" && DEBUG_MODE !== "pointers") console.error(error);
     await session.told();
     return error instanceof UsageError ? EXIT.usage : EXIT.failed;
   }
