@@ -42,6 +42,7 @@ export async function check(entries: readonly Entry[], archive: string): Promise
       // `deno add` takes no archive, and Deno runs what npm has installed.
       installAs(heading === "Deno" ? "Node.js" : heading, archive, folder);
       findings.push(...await followQuickStart(heading, folder), ...smokeTest(command, folder));
+      findings.push(...debugMode(command, folder));
       if (heading === "Node.js") {
         findings.push(...checkTypes(folder, entries), ...runProgram(folder));
       }
@@ -100,6 +101,19 @@ function smokeTest([command, ...args]: readonly [string, ...string[]], folder: s
   return status === 0 && stdout === "ok\n"
     ? []
     : [`The smoke test fails on ${command}: ${stdout}${stderr}`];
+}
+
+/** Debug mode, imported before a program that leaves two descriptors open. */
+function debugMode([command, ...args]: readonly [string, ...string[]], folder: string): string[] {
+  const program = 'import { UnixStream } from "afunix";\nglobalThis.kept = UnixStream.pair();\n';
+  writeFileSync(join(folder, "leaves_open.mjs"), program);
+  // A bare name resolves on Deno only if package.json names a version from the registry.
+  const module = command === "deno" ? "./node_modules/afunix/debug.js" : "afunix/debug";
+  const preload = [command === "node" ? "--import" : "--preload", module];
+  const { status, stderr } = run(command, [...args, ...preload, "leaves_open.mjs"], folder);
+  return status === 0 && stderr.startsWith("afunix: 2 descriptors are still open at the end:\n")
+    ? []
+    : [`Debug mode says on ${command}: ${stderr}`];
 }
 
 /** The program, as npm installs it. */

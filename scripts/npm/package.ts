@@ -24,7 +24,8 @@ export function writePackage(entries: readonly Entry[]): void {
     type: "module",
     engines,
     os: ["linux"],
-    sideEffects: false,
+    // Everything else may be left out of a bundle that uses nothing of it.
+    sideEffects: ["./debug.js"],
     bin: { afunix: "bin/afunix.js" },
     exports: { ...exports, "./package.json": "./package.json" },
   };
