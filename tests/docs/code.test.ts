@@ -66,7 +66,8 @@ function adapt(source: string, directory: string): string {
     .replaceAll(/"\\0(?=\w)/g, `"\\0test-${process.pid}-${RUNTIME}-`)
     .replaceAll(/abstract\("/g, `abstract("${process.pid}-${RUNTIME}-`);
   for (const [name, file] of entries) {
-    own = own.replaceAll(`from "afunix${name}"`, `from ${JSON.stringify(file)}`);
+    const pattern = new RegExp(`(from|import) "afunix${name}"`, "g");
+    own = own.replaceAll(pattern, `$1 ${JSON.stringify(file)}`);
   }
   return own;
 }
