@@ -237,23 +237,6 @@ test("Fd closes at the end of a `using` scope, and a second close does nothing",
   });
 });
 
-test("Fd's methods fail with EBADF once it is closed", async () => {
-  const [reader, writer] = Fd.pipe();
-  reader.close();
-  writer.close();
-  const buffer = new Uint8Array(1);
-  await assertFails(() => reader.read(buffer), "EBADF", "read");
-  await assertFails(() => reader.readSync(buffer), "EBADF", "read");
-  await assertFails(() => reader.read(new Uint8Array(0)), "EBADF", "read");
-  await assertFails(() => reader.readSync(new Uint8Array(0)), "EBADF", "read");
-  await assertFails(() => writer.write(buffer), "EBADF", "write");
-  await assertFails(() => writer.writeSync(buffer), "EBADF", "write");
-  await assertFails(() => writer.writeAll(buffer), "EBADF", "write");
-  await assertFails(() => writer.writeAllSync(buffer), "EBADF", "write");
-  await assertFails(() => writer.dup(), "EBADF", "fcntl");
-  await assertFails(() => writer.intoFd(), "EBADF", "fcntl");
-});
-
 test("Fd.open() that fails, and every other way to get one, leave no descriptor behind", async () => {
   await withPath((path, directory) =>
     assertNoFdLeak(async () => {

@@ -260,11 +260,3 @@ test("Fd.memfd() and Fd.eventfd() that fail, are sealed or waited for leave no d
     }
   });
 });
-
-test("Fd's methods for files in memory fail with EBADF once it is closed", async () => {
-  const fd = Fd.memfd("closed", { sealable: true });
-  fd.close();
-  await assertFails(() => fd.addSeals({ grow: true }), "EBADF", "fcntl");
-  const error = await assertFails(() => fd.seals, "EBADF", "fcntl");
-  assertEquals(error.message, "Cannot read the seals: EBADF (the descriptor is closed)");
-});

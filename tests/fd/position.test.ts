@@ -233,28 +233,6 @@ test("Fd.pread() of a directory fails with EISDIR, and in a direction that is no
   });
 });
 
-test("Fd's methods for positions fail with EBADF once it is closed, and name what failed", async () => {
-  const fd = Fd.memfd("closed");
-  fd.close();
-  const one = new Uint8Array(1);
-  const attempts: [() => unknown, string, string][] = [
-    [() => fd.pread(one, 0), "read", "pread"],
-    [() => fd.preadSync(one, 0), "read", "pread"],
-    [() => fd.pwrite(one, 0), "write", "pwrite"],
-    [() => fd.pwriteSync(one, 0), "write", "pwrite"],
-    [() => fd.seek(0), "seek", "lseek"],
-    [() => fd.truncate(0), "truncate", "ftruncate"],
-    [() => fd.sync(), "sync", "fsync"],
-    [() => fd.syncSync({ dataOnly: true }), "sync", "fdatasync"],
-    [() => fd.stat(), "get the status", "statx"],
-    [() => fd.kind, "get the status", "statx"],
-  ];
-  for (const [attempt, action, syscall] of attempts) {
-    const { message } = await assertFails(attempt, "EBADF", syscall);
-    assertEquals(message, `Cannot ${action}: EBADF (the descriptor is closed)`);
-  }
-});
-
 test("Fd's methods for positions refuse arguments that make no sense before any call", async () => {
   using fd = Fd.memfd("arguments");
   const one = new Uint8Array(1);

@@ -139,28 +139,6 @@ for (const [name, make] of Object.entries({ pipe, eventfd, socket })) {
       assertEquals(await eventually(source.take()), "data");
       source.close();
     }));
-
-  test(`waitReadable() of a ${name} is EBADF once it is closed, also while it waits`, () =>
-    leavesNothing(async () => {
-      const source = make();
-      const waiting = outcome(source.fd.waitReadable());
-      assert(await isPending(waiting));
-      source.close();
-      assertEquals(await eventually(waiting), "EBADF");
-      await assertFails(() => source.fd.waitReadable(), "EBADF", "poll");
-      await assertFails(() => source.fd.waitReadableSync(), "EBADF", "poll");
-    }));
-
-  test(`waitReadable() of a ${name} is EBADF when it is given away`, () =>
-    leavesNothing(async () => {
-      const source = make();
-      const waiting = outcome(source.fd.waitReadable());
-      using given = Fd.adopt(source.fd.intoFd());
-      assertEquals(await eventually(waiting), "EBADF");
-      await assertFails(() => source.fd.waitReadable(), "EBADF", "poll");
-      assert(await isPending(outcome(given.waitReadable())));
-      source.close();
-    }));
 }
 
 test("waitReadable() of a pipe is told of its end", () =>

@@ -155,18 +155,6 @@ test("UnixStream.readable.pipeThrough() transforms what arrives", async () => {
   });
 });
 
-test("UnixStream.readable rejects with ECONNRESET after the data that came before it", async () => {
-  await withSocketPair(async (a, b) => {
-    await b.writeAll(bytes("never read"));
-    await a.writeAll(bytes("last words"));
-    a.close();
-    const reader = b.readable.getReader();
-    assertEquals(text((await reader.read()).value!), "last words");
-    await assertFails(() => reader.read(), "ECONNRESET", "recv");
-    await assertFails(() => reader.closed, "ECONNRESET", "recv");
-  });
-});
-
 test("UnixStream.readable and writable reject with EBADF when the stream closes beneath them", async () => {
   await withSocketPair(async (_, b) => {
     fill(b);

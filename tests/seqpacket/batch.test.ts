@@ -1,15 +1,8 @@
 import { test } from "node:test";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
-import { ReceiveBatch, SendBatch, UnixSeqpacket, UnixSocketError } from "../../mod.ts";
+import { ReceiveBatch, SendBatch, UnixSocketError } from "../../mod.ts";
 import { assertFails, bytes } from "../support/mod.ts";
-import {
-  content,
-  contents,
-  drain,
-  fillRecords,
-  sendTexts,
-  withSeqpackets,
-} from "../support/seqpacket.ts";
+import { content, contents, drain, sendTexts, withSeqpackets } from "../support/seqpacket.ts";
 import { isPending } from "../support/waiting.ts";
 
 function numbered(count: number, from = 0): Uint8Array[] {
@@ -120,26 +113,6 @@ test("UnixSeqpacket.sendMany() stops at a record that is too large, and tells wh
   });
 });
 
-test("UnixSeqpacket.sendMany() rejects with EPIPE when the peer is gone", async () => {
-  await withSeqpackets("pair", async (a, b) => {
-    b.close();
-    await assertFails(() => a.sendMany(numbered(3)), "EPIPE", "sendmmsg");
-  });
-});
-
-test("UnixSeqpacket.sendMany() that waits tells how many left when the peer goes", async () => {
-  await withSeqpackets("pair", async (a, b) => {
-    const filled = await fillRecords(a);
-    await drain(b, filled - 1);
-    const sending = a.sendMany(numbered(1024));
-    assert(await isPending(sending));
-    b.close();
-    const { sent, error } = await sending;
-    assert(sent > 0 && sent < 1024);
-    assertEquals(codeOf(error), "ECONNRESET");
-  });
-});
-
 test("UnixSeqpacket.sendMany() sends a batch again after clear(), with what it holds then", async () => {
   await withSeqpackets("pair", async (a, b) => {
     const batch = new SendBatch({ messages: 2, size: 8 });
@@ -171,16 +144,4 @@ test("UnixSeqpacket.receiveMany() that is aborted loses no record", async () => 
     assertEquals(await b.receiveMany(batch), 1);
     assertEquals(contents(batch), ["kept"]);
   });
-});
-
-test("UnixSeqpacket.close() wakes sendMany() and receiveMany() with EBADF", async () => {
-  const [a, b] = UnixSeqpacket.pair();
-  using _b = b;
-  await fillRecords(a);
-  const receiving = a.receiveMany(new ReceiveBatch());
-  const sending = a.sendMany(numbered(2));
-  assert(await isPending(receiving));
-  a.close();
-  await assertFails(() => receiving, "EBADF", "recvmmsg");
-  await assertFails(() => sending, "EBADF", "sendmmsg");
 });

@@ -146,39 +146,6 @@ test("C83 UnixSeqpacketListener iteration ends at close(), and leaving it leaves
   });
 });
 
-test("C73 UnixSeqpacketListener.close() resets its backlog, and leaves what was accepted", async () => {
-  await withTempSocketPath(async (path) => {
-    const listener = UnixSeqpacketListener.listen(path);
-    using early = await UnixSeqpacket.connect(path);
-    using server = await listener.accept();
-    using late = await UnixSeqpacket.connect(path);
-    const accepting = listener.accept().then((socket) => socket.close());
-    await accepting;
-    using pending = await UnixSeqpacket.connect(path);
-    listener.close();
-    assertEquals(existsSync(path), false);
-    await assertFails(() => pending.receive(), "ECONNRESET", "recvmsg");
-    assertEquals(await pending.receive(), null);
-    assertEquals(await late.receive(), null);
-    await sendTexts(early, "goes on");
-    assertEquals(content(await server.receive()), "goes on");
-    assertEquals(server.localAddr, { kind: "pathname", path });
-  });
-});
-
-test("UnixSeqpacketListener.close() wakes accept() with EBADF; a second close does nothing", async () => {
-  await withTempSocketPath(async (path) => {
-    const listener = UnixSeqpacketListener.listen(path);
-    const accepting = listener.accept();
-    assert(await isPending(accepting));
-    listener.close();
-    listener.close();
-    await assertFails(() => accepting, "EBADF", "accept4");
-    await assertFails(() => listener.accept(), "EBADF", "accept4");
-    await assertFails(() => UnixSeqpacket.connect(path), "ENOENT", "connect");
-  });
-});
-
 test("C74 UnixSeqpacketListener.shutdown('read') ends accept() with EINVAL behind the backlog", async () => {
   await withTempSocketPath(async (path) => {
     using listener = UnixSeqpacketListener.listen(path);

