@@ -34,7 +34,6 @@ import {
   bytes,
   run,
   RUNTIME,
-  settled,
   text,
   withTempDir,
   withTempSocketPath,
@@ -42,7 +41,7 @@ import {
 import { ample, QUEUE } from "../support/queue.ts";
 import { callsMade, uniqueName } from "../support/raw.ts";
 import { digest, eventually, pattern } from "../support/streams.ts";
-import { isPending, outcome } from "../support/waiting.ts";
+import { isPending } from "../support/waiting.ts";
 
 /** Receives with batches until so many messages came. */
 async function receiveInBatches(receiver: UnixDatagram, count: number): Promise<string[]> {
@@ -465,26 +464,6 @@ for (const addressed of [false, true]) {
       assertLess(sent, messages.length);
       await sender.sendMany(make(["usable"]));
       assertEquals(takeQueued(receiver), ["usable"]);
-    });
-  });
-
-  test(`UnixDatagram.sendMany() ${title} that is aborted before anything left rejects with the reason`, async () => {
-    await withRoute(async (sender, receiver, make) => {
-      const filled = await fillQueue(sender, receiver.localAddr);
-      const controller = new AbortController();
-      const sendings = [
-        outcome(sender.sendMany(make(["a", "b"]), { signal: controller.signal })),
-        outcome(sender.sendMany(make(["c"]))),
-      ];
-      await settled();
-      controller.abort("enough");
-      assertEquals(await sendings[0], "enough");
-      assertEquals(takeQueued(receiver), filled);
-      assertEquals(await eventually(sendings[1]!), { sent: 1, error: null });
-      assertEquals(takeQueued(receiver), ["c"]);
-      const late = sender.sendMany(make(["a"]), { signal: controller.signal });
-      assertEquals(await outcome(late), "enough");
-      assertEquals(takeQueued(receiver), []);
     });
   });
 

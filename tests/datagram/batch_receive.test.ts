@@ -9,10 +9,10 @@ import {
 import { test } from "node:test";
 import { ReceiveBatch, SendBatch, UnixDatagram } from "../../mod.ts";
 import { batchOf, numbered, takeQueued, textsOf } from "../support/datagrams.ts";
-import { assertFails, bytes, settled, text, withTempDir } from "../support/mod.ts";
+import { assertFails, bytes, text, withTempDir } from "../support/mod.ts";
 import { callsMade } from "../support/raw.ts";
 import { eventually } from "../support/streams.ts";
-import { isPending, outcome } from "../support/waiting.ts";
+import { isPending } from "../support/waiting.ts";
 
 test("D106 UnixDatagram.receiveMany() takes what is there and waits for no more", async () => {
   const [a, b] = UnixDatagram.pair();
@@ -146,26 +146,6 @@ test("UnixDatagram.receiveMany() refuses what is no ReceiveBatch with TypeError,
     }
   });
   assertEquals(calls, []);
-});
-
-test("UnixDatagram.receiveMany() that is aborted rejects with the reason and loses no message", async () => {
-  const [a, b] = UnixDatagram.pair();
-  using _a = a, _b = b;
-  const batch = new ReceiveBatch();
-  const controller = new AbortController();
-  const waiting = [
-    outcome(b.receiveMany(batch, { signal: controller.signal })),
-    outcome(b.receiveMany(new ReceiveBatch())),
-  ];
-  await settled();
-  controller.abort("enough");
-  assertEquals(await waiting[0], "enough");
-  await a.sendMany(batchOf(["1", "2"]));
-  assertEquals(await waiting[1], 2);
-  await a.sendMany(batchOf(["3"]));
-  assertEquals(await outcome(b.receiveMany(batch, { signal: controller.signal })), "enough");
-  assertEquals(await b.receiveMany(batch), 1);
-  assertEquals(textsOf(batch), ["3"]);
 });
 
 test("UnixDatagram.receiveMany() and receive() that wait are served in the order of the calls", async () => {

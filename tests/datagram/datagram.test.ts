@@ -37,15 +37,6 @@ test("UnixDatagram.receive() waits for a message, and messages keep their bounds
   assertEquals(text((await b.receive()).data), "three");
 });
 
-test("UnixDatagram.receive() serves those that wait in the order of the calls", async () => {
-  const [a, b] = UnixDatagram.pair();
-  using _a = a, _b = b;
-  const waiting = [b.receive(), b.receive(), b.receive()];
-  for (const message of ["1", "2", "3"]) a.sendSync(bytes(message));
-  const received = await Promise.all(waiting);
-  assertEquals(received.map(({ data }) => text(data)), ["1", "2", "3"]);
-});
-
 test("UnixDatagram.receive() gives each message memory of its own", async () => {
   const [a, b] = UnixDatagram.pair();
   using _a = a, _b = b;
@@ -425,40 +416,6 @@ test("UnixDatagram receives while its own sending waits, and sends while its rec
   for (let i = 0; i < filled.length; i++) await b.receive();
   assertEquals(text((await b.receive()).data), "waited");
   await sending;
-});
-
-test("every blocking call of UnixDatagram throws ETIMEDOUT when its time is over", async () => {
-  await withTempSocketPath(async (path) => {
-    using server = UnixDatagram.bind(path);
-    using client = UnixDatagram.unbound().connect(path);
-    const filled = await fillQueue(client);
-    const buffer = new Uint8Array(8);
-    for (const timeout of [0, 0.5, 5]) {
-      await assertFails(() => client.sendSync(buffer, { timeout }), "ETIMEDOUT", "send");
-      await assertFails(() => client.sendToSync(buffer, path, { timeout }), "ETIMEDOUT", "sendto");
-    }
-    assertEquals(takeQueued(server), filled);
-    for (const timeout of [0, 0.5, 5]) {
-      await assertFails(() => server.receiveSync({ timeout }), "ETIMEDOUT", "recvmsg");
-      await assertFails(() => server.peekSync({ timeout }), "ETIMEDOUT", "recvmsg");
-      await assertFails(() => server.receiveIntoSync(buffer, { timeout }), "ETIMEDOUT", "recvfrom");
-    }
-    client.sendSync(bytes("on"), { timeout: 0 });
-    client.sendToSync(bytes("we go"), path, { timeout: 0 });
-    assertEquals(server.peekSync({ timeout: 0 }).length, 2);
-    assertEquals(server.receiveIntoSync(buffer, { timeout: 0 }).bytes, 2);
-    assertEquals(takeQueued(server), ["we go"]);
-  });
-});
-
-test("UnixDatagram.receiveSync() serves receives that already wait first", async () => {
-  const [a, b] = UnixDatagram.pair();
-  using _a = a, _b = b;
-  const waiting = b.receive();
-  a.sendSync(bytes("first"));
-  a.sendSync(bytes("second"));
-  assertEquals(text(b.receiveSync().data), "second");
-  assertEquals(text((await waiting).data), "first");
 });
 
 test("UnixDatagram.receive() that has to wait asks the kernel again only when something came", async () => {

@@ -1,11 +1,4 @@
-import {
-  assert,
-  assertEquals,
-  assertGreater,
-  assertLess,
-  assertRejects,
-  assertStrictEquals,
-} from "@std/assert";
+import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { test } from "node:test";
 import { configure, UnixDatagram } from "../../mod.ts";
 import { counting, fillQueue, receiveTexts, takeQueued } from "../support/datagrams.ts";
@@ -95,18 +88,6 @@ for (const [name, withRoute] of Object.entries(ROUTES)) {
     });
   });
 
-  test(`${name} leaves in the order of the calls, however many wait`, async () => {
-    await withRoute(async ({ send, fill, receiver }) => {
-      const filled = await fill();
-      const messages = Array.from({ length: 100 }, (_, i) => `waiting ${i}`);
-      const waiting = Promise.all(messages.map((message) => send(message)));
-      const received = await eventually(receiveTexts(receiver, filled.length + 100));
-      assertEquals(received, [...filled, ...messages]);
-      await waiting;
-      assertEquals(takeQueued(receiver), []);
-    });
-  });
-
   test(`${name} with \`dontWait\` fails with EAGAIN where it would wait, and sends nothing`, async () => {
     await withRoute(async ({ send, fill, receiver }) => {
       const filled = await fill();
@@ -127,17 +108,6 @@ for (const [name, withRoute] of Object.entries(ROUTES)) {
       await eventually(waiting);
       await send("!", { dontWait: true });
       assertEquals(takeQueued(receiver), ["waiting", "!"]);
-    });
-  });
-
-  test(`${name} does not overtake those that wait when there is room`, async () => {
-    await withRoute(async ({ send, fill, receiver }) => {
-      const filled = await fill();
-      const first = send("first");
-      assertEquals(takeQueued(receiver), filled);
-      const second = send("second");
-      await eventually(Promise.all([first, second]));
-      assertEquals(takeQueued(receiver), ["first", "second"]);
     });
   });
 
@@ -167,53 +137,6 @@ for (const [name, withRoute] of Object.entries(ROUTES)) {
     });
   });
 
-  for (const [place, index] of [["first", 0], ["middle", 2], ["last", 4]] as const) {
-    test(`${name}: aborting the ${place} in line sends nothing of it and keeps the others' order`, async () => {
-      await withRoute(async ({ send, fill, receiver }) => {
-        const filled = await fill();
-        const controller = new AbortController();
-        const reason = new Error("enough");
-        const messages = ["a", "b", "c", "d", "e"];
-        const waiting = messages.map((message, i) =>
-          send(message, i === index ? { signal: controller.signal } : {})
-        );
-        const failed = assertRejects(() => waiting[index]!);
-        assert(await isPending(Promise.race(waiting)));
-        // There is room from now on: whoever need not wait for another goes at once.
-        assertEquals(takeQueued(receiver), filled);
-        controller.abort(reason);
-        assertStrictEquals(await failed, reason);
-        const rest = messages.filter((_, i) => i !== index);
-        assertEquals(await eventually(receiveTexts(receiver, rest.length)), rest);
-        await Promise.all(waiting.filter((_, i) => i !== index));
-        assertEquals(takeQueued(receiver), []);
-      });
-    });
-  }
-
-  test(`${name}: aborting all in line leaves the socket usable`, async () => {
-    await withRoute(async ({ send, fill, receiver }) => {
-      const filled = await fill();
-      const { signal, abort } = controllerOf();
-      const waiting = ["a", "b", "c"].map((message) => outcome(send(message, { signal })));
-      await settled();
-      abort();
-      assertEquals(await Promise.all(waiting), ["enough", "enough", "enough"]);
-      assertEquals(takeQueued(receiver), filled);
-      await send("usable");
-      assertEquals(takeQueued(receiver), ["usable"]);
-    });
-  });
-
-  test(`${name} with a signal that is already aborted sends nothing, also where there is room`, async () => {
-    await withRoute(async ({ send, receiver }) => {
-      const reason = new Error("too late");
-      const signal = AbortSignal.abort(reason);
-      assertStrictEquals(await assertRejects(() => send("?", { signal })), reason);
-      assertEquals(takeQueued(receiver), []);
-    });
-  });
-
   test(`${name} aborted at any moment has sent its message once or never`, async () => {
     await withRoute(async ({ send, fill, receiver }) => {
       const outcomes = new Set<boolean>();
@@ -233,16 +156,6 @@ for (const [name, withRoute] of Object.entries(ROUTES)) {
         outcomes.add(sent);
       }
       assert(outcomes.has(false), "no sending was ever aborted");
-    });
-  });
-
-  test(`${name} blocking throws ETIMEDOUT while the receiver is full, and sends nothing`, async () => {
-    await withRoute(async ({ sendSync, fill, receiver }) => {
-      const filled = await fill();
-      for (const timeout of [0, 3]) await assertFails(() => sendSync("?", timeout), "ETIMEDOUT");
-      assertEquals(takeQueued(receiver), filled);
-      sendSync("fits", 0);
-      assertEquals(takeQueued(receiver), ["fits"]);
     });
   });
 
@@ -384,53 +297,6 @@ test("UnixDatagram.send() may change its data as soon as it has been sent", asyn
   await a.send(data);
   assertEquals(takeQueued(b), ["first", "other"]);
 });
-
-/** Names of receivings, each with one that waits. */
-const RECEIVINGS: Record<string, (socket: UnixDatagram, signal?: AbortSignal) => Promise<unknown>> =
-  {
-    receive: async (socket, signal) => text((await socket.receive({ signal })).data),
-    peek: async (socket, signal) => text((await socket.peek({ signal })).data),
-    async receiveInto(socket, signal) {
-      const buffer = new Uint8Array(16);
-      const { bytes } = await socket.receiveInto(buffer, { signal });
-      return text(buffer.subarray(0, bytes));
-    },
-  };
-
-for (const [name, receive] of Object.entries(RECEIVINGS)) {
-  test(`UnixDatagram.${name}() that is aborted rejects with the signal's reason and loses no message`, async () => {
-    const [a, b] = UnixDatagram.pair();
-    using _a = a, _b = b;
-    const { signal, abort } = controllerOf();
-    const waiting = outcome(receive(b, signal));
-    await settled();
-    abort();
-    assertEquals(await waiting, "enough");
-    a.sendSync(bytes("kept"));
-    assertEquals(takeQueued(b), ["kept"]);
-    a.sendSync(bytes("there"));
-    assertEquals(await outcome(receive(b, signal)), "enough");
-    assertEquals(takeQueued(b), ["there"]);
-  });
-
-  for (const [place, index] of [["first", 0], ["middle", 1], ["last", 2]] as const) {
-    test(`UnixDatagram.${name}(): aborting the ${place} that waits leaves the messages to the others, in order`, async () => {
-      const [a, b] = UnixDatagram.pair();
-      using _a = a, _b = b;
-      const { signal, abort } = controllerOf();
-      const waiting = [0, 1, 2].map((i) =>
-        outcome(i === index ? receive(b, signal) : RECEIVINGS.receive!(b))
-      );
-      await settled();
-      abort();
-      assertEquals(await waiting[index], "enough");
-      a.sendSync(bytes("1"));
-      a.sendSync(bytes("2"));
-      const others = waiting.filter((_, i) => i !== index);
-      assertEquals(await eventually(Promise.all(others)), ["1", "2"]);
-    });
-  }
-}
 
 for (const how of ["send", "many sendTo", "sendMany to addresses"]) {
   test(`D95 a process whose ${how} waits for room uses next to no processor time`, async () => {

@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { Fd, UnixListener } from "../../mod.ts";
@@ -169,22 +169,6 @@ test("Fd.write() of 2⁶⁴ − 1, and reads and writes of less than eight bytes
   const room = new BigUint64Array(4).fill(8n);
   assertEquals(await counter.read(room), 8);
   assertEquals([...room], [3n, 8n, 8n, 8n]);
-});
-
-test("Fd.read() of an eventfd that is aborted or closed takes no count", async () => {
-  using counter = Fd.eventfd();
-  const controller = new AbortController();
-  const { signal } = controller;
-  const aborted = assertRejects(() => counter.read(counted(0n), { signal }), Error, "enough");
-  assert(await isPending(aborted));
-  controller.abort(new Error("enough"));
-  await aborted;
-  const twin = counter.dup();
-  const evicted = assertFails(() => take(twin), "EBADF", "read");
-  twin.close();
-  await evicted;
-  counter.writeSync(counted(4n));
-  assertEquals(await take(counter), 4n);
 });
 
 test("Fd.eventfd() has no positions: pread() and pwrite() fail with ESPIPE", async () => {

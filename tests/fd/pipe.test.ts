@@ -1,8 +1,8 @@
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { readdirSync, readlinkSync } from "node:fs";
 import { join } from "@std/path";
 import { test } from "node:test";
-import { Fd, type UnixSocketError } from "../../mod.ts";
+import { Fd } from "../../mod.ts";
 import { assertFails, bytes, run, TestProcess, text, withTempDir } from "../support/mod.ts";
 import {
   digest,
@@ -29,19 +29,6 @@ async function readTextFrom(fd: Fd, size = 1024): Promise<string | null> {
   const buffer = new Uint8Array(size);
   const count = await fd.read(buffer);
   return count === null ? null : text(buffer.subarray(0, count));
-}
-
-/** Fills a pipe until a write would block; the number of bytes. */
-function fillPipe(writer: Fd): number {
-  const chunk = new Uint8Array(4096);
-  for (let total = 0;;) {
-    try {
-      total += writer.writeSync(chunk, { timeout: 0 });
-    } catch (error) {
-      assertEquals((error as UnixSocketError).code, "ETIMEDOUT");
-      return total;
-    }
-  }
 }
 
 test("Fd.pipe() carries bytes one way, and the end when the writer closes", async () => {
@@ -97,14 +84,6 @@ test("Fd.writeAll() moves many MiB through a pipe, and calls that overlap stay w
   });
 });
 
-test("Fd.read() calls on a pipe that overlap are served in the order of the calls", async () => {
-  await withPipe(async (reader, writer) => {
-    const reads = [1, 2, 3].map((size) => readTextFrom(reader, size));
-    await writer.writeAll(bytes("abbccc"));
-    assertEquals(await Promise.all(reads), ["a", "bb", "ccc"]);
-  });
-});
-
 test("Fd reads and writes every kind of view", async () => {
   await withPipe(async (reader, writer) => {
     const memory = bytes("................");
@@ -141,42 +120,6 @@ test("Fd.dup() of a pipe's writer holds back the end until it closes too", async
     twin.close();
     assertEquals(await atEnd, null);
   });
-});
-
-test("Fd.readSync() throws ETIMEDOUT when nothing comes in time", async () => {
-  await withPipe(async (reader, writer) => {
-    const buffer = new Uint8Array(4);
-    for (const timeout of [0, 5]) {
-      const error = await assertFails(
-        () => reader.readSync(buffer, { timeout }),
-        "ETIMEDOUT",
-        "read",
-      );
-      assertEquals([error.errno, error.bytesTransferred], [110, undefined]);
-    }
-    writer.writeSync(bytes("now"));
-    assertEquals(reader.readSync(buffer, { timeout: 0 }), 3);
-  });
-});
-
-test("Fd.writeSync() and writeAllSync() throw ETIMEDOUT when nothing fits in time", async () => {
-  for (const timeout of [0, 5]) {
-    await withPipe(async (reader, writer) => {
-      const data = pattern(1 << 20);
-      const all = await assertFails(() => writer.writeAllSync(data, { timeout }), "ETIMEDOUT");
-      const sent = all.bytesTransferred!;
-      assert(sent > 0 && sent < data.length, `${sent} bytes`);
-      assertStringIncludes(all.message, `after ${sent} bytes`);
-      const one = await assertFails(
-        () => writer.writeSync(data, { timeout }),
-        "ETIMEDOUT",
-        "write",
-      );
-      assertEquals(one.bytesTransferred, undefined);
-      writer.close();
-      assertEquals(digest(await readExactly(reader, data.length)), digest(data.subarray(0, sent)));
-    });
-  }
 });
 
 test("Fd.readSync() without a timeout blocks until another process writes", async () => {
@@ -222,41 +165,5 @@ test("Fd.writeAllSync() without a timeout blocks until another process has read 
     writer.close();
     const { stdout } = await child.finished;
     assertEquals(stdout.split(" ")[0], digest(data));
-  });
-});
-
-test("Fd.readSync() and writeSync() let what waits go first", async () => {
-  await withPipe(async (reader, writer) => {
-    const first = readTextFrom(reader, 3);
-    writer.writeSync(bytes("abcdef"));
-    const buffer = new Uint8Array(8);
-    assertEquals(reader.readSync(buffer), 3);
-    assertEquals(text(buffer.subarray(0, 3)), "def");
-    assertEquals(await first, "abc");
-
-    const filled = fillPipe(writer);
-    const waiting = writer.writeAll(bytes("one,"));
-    const drain = new Uint8Array(65536);
-    for (let taken = 0; taken < filled;) taken += reader.readSync(drain)!;
-    writer.writeSync(bytes("two"));
-    assertEquals(await readTextFrom(reader), "one,two");
-    await waiting;
-  });
-});
-
-test("Fd.read() rejects with the signal's reason and loses no data", async () => {
-  await withPipe(async (reader, writer) => {
-    const controller = new AbortController();
-    const { signal } = controller;
-    const reading = assertRejects(
-      () => reader.read(new Uint8Array(4), { signal }),
-      Error,
-      "enough",
-    );
-    controller.abort(new Error("enough"));
-    await reading;
-    await assertRejects(() => reader.read(new Uint8Array(4), { signal }), Error, "enough");
-    await writer.writeAll(bytes("kept"));
-    assertEquals(await readTextFrom(reader), "kept");
   });
 });

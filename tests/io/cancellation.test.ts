@@ -1,5 +1,5 @@
 import { test } from "node:test";
-import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import { assertEquals, assertStrictEquals } from "@std/assert";
 import { UnixListener, UnixStream } from "../../mod.ts";
 import {
   assertFails,
@@ -8,11 +8,10 @@ import {
   fill,
   readText,
   settled,
-  text,
   withSocketPair,
   withTempSocketPath,
 } from "../support/mod.ts";
-import { closeAll, isPending, outcome, takeSync } from "../support/waiting.ts";
+import { closeAll, outcome, takeSync } from "../support/waiting.ts";
 
 const byte = () => new Uint8Array(1);
 
@@ -38,38 +37,6 @@ async function withFullListener(
 }
 
 // Before the call
-
-test("an operation with a signal that is aborted already rejects and does nothing", async () => {
-  await withTempSocketPath(async (path) => {
-    using listener = UnixListener.listen(path);
-    using queued = UnixStream.connectSync(path);
-    await withSocketPair(async (a, b) => {
-      await b.writeAll(bytes("here"));
-      const reason = new Error("too late");
-      const signal = AbortSignal.abort(reason);
-      for (
-        const call of [
-          () => a.read(byte(), { signal }),
-          () => a.read(new Uint8Array(0), { signal }),
-          () => a.peek(byte(), { signal }),
-          () => a.write(bytes("no"), { signal }),
-          () => a.writeAll(bytes("no"), { signal }),
-          () => listener.accept({ signal }),
-          () => UnixStream.connect(path, { signal }),
-        ]
-      ) {
-        assertStrictEquals(await reasonOf(call()), reason);
-      }
-      assertEquals([a.bytesRead, a.bytesWritten], [0, 0]);
-      assertEquals(await readText(a), "here");
-      await assertFails(() => b.readSync(byte(), { timeout: 0 }), "ETIMEDOUT");
-      queued.writeSync(bytes("still queued"));
-      using accepted = await listener.accept();
-      assertEquals(await readText(accepted), "still queued");
-      await assertFails(() => listener.acceptSync({ timeout: 0 }), "ETIMEDOUT");
-    });
-  });
-});
 
 test("an operation that is ready at once does not mind an abort later", async () => {
   await withSocketPair(async (a, b) => {
@@ -139,76 +106,9 @@ test("AbortSignal.any() and AbortSignal.timeout() end every operation that waits
   });
 });
 
-// One of several that wait
+// Those that wait
 
 for (const [which, index] of [["first", 0], ["middle", 2], ["last", 4]] as const) {
-  test(`aborting the ${which} of several reads leaves the others their order and all bytes`, async () => {
-    await withSocketPair(async (a, b) => {
-      const controllers = Array.from({ length: 5 }, () => new AbortController());
-      const reads = controllers.map(async ({ signal }) => {
-        const buffer = byte();
-        await b.read(buffer, { signal });
-        return text(buffer);
-      });
-      const results = reads.map(outcome);
-      await settled();
-      controllers[index]!.abort("aborted");
-      assertEquals(await results[index], "aborted");
-      for (let i = 0; i < 5; i++) {
-        if (i !== index) assert(await isPending(reads[i]!));
-      }
-      a.writeSync(bytes("1234"));
-      const expected = ["1", "2", "3", "4"];
-      expected.splice(index, 0, "aborted");
-      assertEquals(await Promise.all(results), expected);
-    });
-  });
-
-  test(`aborting the ${which} of several writes leaves the others their order`, async () => {
-    await withSocketPair(async (a, b) => {
-      const filled = fill(a);
-      const controllers = Array.from({ length: 5 }, () => new AbortController());
-      const writes = controllers.map(({ signal }, i) =>
-        outcome<unknown>(
-          i % 2 === 0
-            ? a.write(bytes(`${i}`), { signal })
-            : a.writeAll(bytes(`${i}`), { signal }).then(() => 1),
-        )
-      );
-      await settled();
-      controllers[index]!.abort("aborted");
-      assertEquals(await writes[index], "aborted");
-      takeSync(b, filled);
-      const expected: unknown[] = Array(5).fill(1);
-      expected[index] = "aborted";
-      assertEquals(await Promise.all(writes), expected);
-      assertEquals(text(takeSync(b, 4)), "01234".replace(`${index}`, ""));
-      assertEquals(a.bytesWritten, filled + 4);
-    });
-  });
-
-  test(`aborting the ${which} of several accepts leaves the others their order and all connections`, async () => {
-    await withTempSocketPath(async (path) => {
-      using listener = UnixListener.listen(path);
-      const controllers = Array.from({ length: 5 }, () => new AbortController());
-      const accepts = controllers.map(({ signal }) => listener.accept({ signal }));
-      const results = accepts.map(async (accepting) => {
-        const stream = await outcome(accepting);
-        return typeof stream === "string" ? stream : await readText(stream);
-      });
-      await settled();
-      controllers[index]!.abort("aborted");
-      assertEquals(await results[index], "aborted");
-      const clients = Array.from({ length: 4 }, () => UnixStream.connectSync(path));
-      clients.forEach((client, i) => client.writeSync(bytes(`${i}`)));
-      const expected = ["0", "1", "2", "3"];
-      expected.splice(index, 0, "aborted");
-      assertEquals(await Promise.all(results), expected);
-      closeAll([clients]);
-      for (const accepting of accepts) await accepting.then((stream) => stream.close(), () => {});
-    });
-  });
-
   test(`aborting the ${which} of several connects lets the others connect`, async () => {
     await withFullListener(async (path, listener) => {
       const controllers = Array.from({ length: 5 }, () => new AbortController());
@@ -311,12 +211,14 @@ test("an accept that is aborted in the tick in which a connection comes has it, 
   await withTempSocketPath(async (path) => {
     using listener = UnixListener.listen(path);
     await assertNoFdLeak(async () => {
-      for (let round = 0; round < 60; round++) {
+      for (let round = 0; round < 200; round++) {
         const controller = new AbortController();
         const accepting = outcome(listener.accept({ signal: controller.signal }));
         if (round % 2 === 0) await settled(1);
         using client = UnixStream.connectSync(path);
         client.writeSync(Uint8Array.of(round));
+        // In half of the rounds the event may have been seen by now.
+        await settled((round >> 2) % 4);
         const abort = () => controller.abort("aborted");
         if (round % 4 < 2) abort();
         else setImmediate(abort);

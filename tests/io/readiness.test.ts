@@ -7,14 +7,10 @@ import {
   fill,
   readText,
   settled,
-  text,
   withSocketPair,
   withTempSocketPath,
 } from "../support/mod.ts";
 import { closeAll, isPending, pairs, reactorTurn, takeSync } from "../support/waiting.ts";
-
-/** More operations than one turn finishes for one socket. */
-const MANY = 100;
 
 test("K205 UnixStream.read() waits for data, again after it took all, and ends with the peer", async () => {
   await withSocketPair(async (a, b) => {
@@ -131,46 +127,6 @@ test("K208 an event in one direction wakes no operation of the other", async () 
   });
 });
 
-test("UnixStream.read() serves reads that wait in the order of their calls", async () => {
-  await withSocketPair(async (a, b) => {
-    const order: number[] = [];
-    const reads = Array.from({ length: MANY }, async (_, index) => {
-      const buffer = new Uint8Array(1);
-      assertEquals(await b.read(buffer), 1);
-      order.push(index);
-      return buffer[0];
-    });
-    await settled();
-    const numbers = Uint8Array.from({ length: MANY }, (_, index) => index);
-    a.writeAllSync(numbers);
-    assertEquals(await Promise.all(reads), [...numbers]);
-    assertEquals(order, [...numbers]);
-  });
-});
-
-test("UnixStream.read() lets no later call overtake one that waits", async () => {
-  await withSocketPair(async (a, b) => {
-    const first = readText(b, 1);
-    await settled();
-    a.writeSync(bytes("12"));
-    // The data is there, and the first read has not been told yet.
-    const second = readText(b, 1);
-    assertEquals([await first, await second], ["1", "2"]);
-  });
-});
-
-test("UnixStream.readSync() serves the reads that wait before itself", async () => {
-  await withSocketPair(async (a, b) => {
-    const waiting = [readText(b, 1), readText(b, 1)];
-    await settled();
-    a.writeSync(bytes("123"));
-    const own = new Uint8Array(1);
-    assertEquals(b.readSync(own), 1);
-    assertEquals(text(own), "3");
-    assertEquals(await Promise.all(waiting), ["1", "2"]);
-  });
-});
-
 test("UnixStream.writeAll() sends each of several that wait whole and in the order of their calls", async () => {
   await withSocketPair(async (a, b) => {
     const filled = fill(a);
@@ -196,53 +152,6 @@ test("UnixStream.writeAll() sends each of several that wait whole and in the ord
     a.closeWrite();
     assertEquals(await reading, filled + 5 * size);
     assertEquals(order, [0, 1, 2, 3, 4]);
-  });
-});
-
-test("UnixStream.write() serves writes that wait in the order of their calls", async () => {
-  await withSocketPair(async (a, b) => {
-    const filled = fill(a);
-    const writes = Array.from({ length: MANY }, (_, index) => a.write(Uint8Array.of(index)));
-    await settled();
-    takeSync(b, filled);
-    assertEquals(await Promise.all(writes), Array(MANY).fill(1));
-    assertEquals([...takeSync(b, MANY)], Array.from({ length: MANY }, (_, index) => index));
-  });
-});
-
-test("UnixStream.writeSync() finishes the writes that wait before itself", async () => {
-  await withSocketPair(async (a, b) => {
-    const filled = fill(a);
-    const waiting = a.writeAll(bytes("first "));
-    await settled();
-    takeSync(b, filled);
-    assertEquals(a.writeSync(bytes("second")), 6);
-    await waiting;
-    assertEquals(await readText(b), "first second");
-  });
-});
-
-test("UnixListener.accept() serves accepts that wait in the order of their calls", async () => {
-  await withTempSocketPath(async (path) => {
-    using listener = UnixListener.listen(path);
-    const order: number[] = [];
-    const accepts = Array.from({ length: MANY }, async (_, index) => {
-      const stream = await listener.accept();
-      order.push(index);
-      return stream;
-    });
-    await settled();
-    const clients = Array.from({ length: MANY }, () => UnixStream.connectSync(path));
-    clients.forEach((client, index) => client.writeSync(bytes(`${index}`)));
-    const accepted = await Promise.all(accepts);
-    const heard = accepted.map((stream) => {
-      const buffer = new Uint8Array(8);
-      return Number(text(buffer.subarray(0, stream.readSync(buffer)!)));
-    });
-    const ascending = Array.from({ length: MANY }, (_, index) => index);
-    assertEquals(heard, ascending);
-    assertEquals(order, ascending);
-    closeAll([clients, accepted]);
   });
 });
 

@@ -6,7 +6,7 @@ import { assertFails, bytes, TestProcess, text, withTempSocketPath } from "../su
 import { fileOf, leavesNothing } from "../support/passing.ts";
 import { polls } from "../support/recvmsg.ts";
 import { eventually } from "../support/streams.ts";
-import { isPending, outcome } from "../support/waiting.ts";
+import { isPending } from "../support/waiting.ts";
 
 /** The eight bytes that an eventfd takes. */
 const counted = (count: bigint) => BigUint64Array.of(count);
@@ -107,36 +107,6 @@ for (const [name, make] of Object.entries({ pipe, eventfd, socket })) {
       assert(await isPending(after));
       source.come();
       await eventually(after);
-      source.close();
-    }));
-
-  test(`waitReadable() of a ${name} is aborted with the signal's reason, and others go on waiting`, () =>
-    leavesNothing(async () => {
-      const source = make();
-      const controller = new AbortController();
-      const { signal } = controller;
-      const aborted = outcome(source.fd.waitReadable({ signal }));
-      const waiting = source.fd.waitReadable();
-      controller.abort(new Error("enough"));
-      assertEquals(await eventually(aborted), "Error: enough");
-      assertEquals(await outcome(source.fd.waitReadable({ signal })), "Error: enough");
-      assert(await isPending(waiting));
-      source.come();
-      await eventually(waiting);
-      assertEquals(await outcome(source.fd.waitReadable({ signal })), "Error: enough");
-      assertEquals(await eventually(source.take()), "data");
-      source.close();
-    }));
-
-  test(`waitReadableSync() of a ${name} is ETIMEDOUT while nothing is there`, () =>
-    leavesNothing(async () => {
-      const source = make();
-      await assertFails(() => source.fd.waitReadableSync({ timeout: 0 }), "ETIMEDOUT", "poll");
-      await assertFails(() => source.fd.waitReadableSync({ timeout: 5 }), "ETIMEDOUT", "poll");
-      source.come();
-      source.fd.waitReadableSync({ timeout: 0 });
-      source.fd.waitReadableSync();
-      assertEquals(await eventually(source.take()), "data");
       source.close();
     }));
 }

@@ -51,23 +51,6 @@ test("UnixSeqpacketListener.accept() takes clients in the order in which they co
   });
 });
 
-test("UnixSeqpacketListener.accept() that waits is served in the order of the calls", async () => {
-  await withTempSocketPath(async (path) => {
-    using listener = UnixSeqpacketListener.listen(path);
-    const accepting = [listener.accept(), listener.accept()];
-    assert(await isPending(accepting[0]!));
-    using a = await UnixSeqpacket.connect(path);
-    await sendTexts(a, "first");
-    using b = await UnixSeqpacket.connect(path);
-    await sendTexts(b, "second");
-    const [first, second] = await Promise.all(accepting);
-    using _first = first!;
-    using _second = second!;
-    assertEquals(content(await first!.receive()), "first");
-    assertEquals(content(await second!.receive()), "second");
-  });
-});
-
 test("C68 UnixSeqpacket.connect() waits for room in the backlog", async () => {
   await withTempSocketPath(async (path) => {
     using listener = UnixSeqpacketListener.listen(path, { backlog: 0 });
@@ -98,32 +81,6 @@ test("C68 UnixSeqpacket.connect() that waits can be aborted, and leaves nothing"
       (await listener.accept()).close();
     });
     await assertFails(() => listener.acceptSync({ timeout: 0 }), "ETIMEDOUT", "accept4");
-  });
-});
-
-test("UnixSeqpacketListener.accept() that is aborted loses no connection", async () => {
-  await withTempSocketPath(async (path) => {
-    using listener = UnixSeqpacketListener.listen(path);
-    const controller = new AbortController();
-    const accepting = listener.accept({ signal: controller.signal });
-    assert(await isPending(accepting));
-    controller.abort("enough");
-    assertEquals(await outcome(accepting), "enough");
-    using client = await UnixSeqpacket.connect(path);
-    await sendTexts(client, "kept");
-    using server = await listener.accept();
-    assertEquals(content(await server.receive()), "kept");
-  });
-});
-
-test("UnixSeqpacketListener.acceptSync() fails with ETIMEDOUT where nobody comes", async () => {
-  await withTempSocketPath(async (path) => {
-    using listener = UnixSeqpacketListener.listen(path);
-    await assertFails(() => listener.acceptSync({ timeout: 0 }), "ETIMEDOUT", "accept4");
-    await assertFails(() => listener.acceptSync({ timeout: 5 }), "ETIMEDOUT", "accept4");
-    using _client = await UnixSeqpacket.connect(path);
-    using server = listener.acceptSync({ timeout: 0 });
-    assertEquals(server.closed, false);
   });
 });
 

@@ -225,53 +225,6 @@ test("UnixSeqpacket.closeWrite() ends one way: records, the end, and answers aft
   });
 });
 
-test("UnixSeqpacket.receive() serves those that wait in the order of their calls", async () => {
-  await withSeqpackets("pair", async (a, b) => {
-    const receiving = [b.receive(), b.receive(), b.receive()];
-    assert(await isPending(receiving[0]!));
-    await sendTexts(a, "1", "2", "3");
-    assertEquals((await Promise.all(receiving)).map(content), ["1", "2", "3"]);
-  });
-});
-
-test("UnixSeqpacket.send() lets those that wait go in the order of their calls", async () => {
-  await withSeqpackets("pair", async (a, b) => {
-    const sent = await fillRecords(a);
-    const sending = ["1", "2", "3"].map((each) => a.send(bytes(each)));
-    assert(await isPending(sending[0]!));
-    await drain(b, sent);
-    await Promise.all(sending);
-    for (const expected of ["1", "2", "3"]) assertEquals(content(await b.receive()), expected);
-  });
-});
-
-test("UnixSeqpacket.receive() that is aborted loses no record", async () => {
-  await withSeqpackets("pair", async (a, b) => {
-    const controller = new AbortController();
-    const aborted = b.receive({ signal: controller.signal });
-    const next = b.receive();
-    assert(await isPending(aborted));
-    controller.abort("enough");
-    assertEquals(await aborted.catch((reason) => reason), "enough");
-    await sendTexts(a, "kept");
-    assertEquals(content(await next), "kept");
-  });
-});
-
-test("UnixSeqpacket.send() that is aborted sends nothing and leaves the socket usable", async () => {
-  await withSeqpackets("pair", async (a, b) => {
-    const sent = await fillRecords(a);
-    const controller = new AbortController();
-    const aborted = a.send(bytes("never"), { signal: controller.signal });
-    assert(await isPending(aborted));
-    controller.abort("enough");
-    assertEquals(await aborted.catch((reason) => reason), "enough");
-    await drain(b, sent);
-    await sendTexts(a, "usable");
-    assertEquals(content(await b.receive()), "usable");
-  });
-});
-
 test("UnixSeqpacket.peerCredentials() of a pair is this process", () => {
   const [a, b] = UnixSeqpacket.pair();
   using _a = a;

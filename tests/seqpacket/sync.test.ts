@@ -1,10 +1,9 @@
 import { test } from "node:test";
-import { assert, assertEquals } from "@std/assert";
+import { assertEquals } from "@std/assert";
 import { UnixSeqpacket, UnixSeqpacketListener } from "../../mod.ts";
 import { python } from "../support/interop.ts";
 import { assertFails, bytes, unlessProgram, withTempSocketPath } from "../support/mod.ts";
-import { content, drain, fillRecords, sendTexts, withSeqpackets } from "../support/seqpacket.ts";
-import { isPending } from "../support/waiting.ts";
+import { content, sendTexts } from "../support/seqpacket.ts";
 
 test("UnixSeqpacket.connectSync(), acceptSync(), sendSync() and receiveSync() need no turn", async () => {
   await withTempSocketPath((path) => {
@@ -21,40 +20,6 @@ test("UnixSeqpacket.connectSync(), acceptSync(), sendSync() and receiveSync() ne
     client.close();
     assertEquals(server.peekSync(), null);
     assertEquals(server.receiveSync(), null);
-  });
-});
-
-test("UnixSeqpacket.receiveSync() and peekSync() fail with ETIMEDOUT where nothing comes", async () => {
-  await withSeqpackets("pair", async (a, b) => {
-    for (const timeout of [0, 5]) {
-      await assertFails(() => b.receiveSync({ timeout }), "ETIMEDOUT", "recvmsg");
-      await assertFails(() => b.peekSync({ timeout }), "ETIMEDOUT", "recvmsg");
-    }
-    await sendTexts(a, "later");
-    assertEquals(content(b.receiveSync({ timeout: 0 })), "later");
-  });
-});
-
-test("UnixSeqpacket.sendSync() fails with ETIMEDOUT where there is no room, and sends nothing", async () => {
-  await withSeqpackets("pair", async (a, b) => {
-    const sent = await fillRecords(a);
-    for (const timeout of [0, 5]) {
-      await assertFails(() => a.sendSync(bytes("never"), { timeout }), "ETIMEDOUT", "send");
-    }
-    await drain(b, sent);
-    await assertFails(() => b.receiveSync({ timeout: 0 }), "ETIMEDOUT", "recvmsg");
-    a.sendSync(bytes("room"), { timeout: 0 });
-    assertEquals(content(b.receiveSync({ timeout: 0 })), "room");
-  });
-});
-
-test("UnixSeqpacket.receiveSync() lets those that wait go first", async () => {
-  await withSeqpackets("pair", async (a, b) => {
-    const first = b.receive();
-    assert(await isPending(first));
-    await sendTexts(a, "1", "2");
-    assertEquals(content(b.receiveSync({ timeout: 10_000 })), "2");
-    assertEquals(content(await first), "1");
   });
 });
 

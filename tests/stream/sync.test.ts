@@ -1,20 +1,18 @@
-import { assert, assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
 import { UnixListener, type UnixStream } from "../../mod.ts";
 import {
   assertFails,
   bytes,
   commandFor,
-  fill,
   readText,
-  readToEnd,
   RUNTIME,
   TestProcess,
   text,
   withSocketPair,
   withTempSocketPath,
 } from "../support/mod.ts";
-import { digest, isPending, pattern, program } from "../support/streams.ts";
+import { digest, pattern, program } from "../support/streams.ts";
 
 function readTextSync(stream: UnixStream, size = 1024): string | null {
   const buffer = new Uint8Array(size);
@@ -45,59 +43,6 @@ test("UnixStream's sync methods carry bytes both ways and the end", async () => 
     a.closeWrite();
     assertEquals([readTextSync(b), readTextSync(b)], [null, null]);
   });
-});
-
-test("UnixStream.readSync() and peekSync() throw ETIMEDOUT when nothing comes in time", async () => {
-  await withSocketPair(async (_, b) => {
-    const buffer = new Uint8Array(8);
-    for (const timeout of [0, 0.5, 5]) {
-      for (const call of [b.readSync.bind(b), b.peekSync.bind(b)]) {
-        const error = await assertFails(() => call(buffer, { timeout }), "ETIMEDOUT", "recv");
-        assertEquals(error.message, "Cannot read: ETIMEDOUT");
-        assertEquals([error.errno, error.bytesTransferred], [110, undefined]);
-      }
-    }
-  });
-});
-
-test("UnixStream.readSync() and peekSync() with timeout 0 take what is there", async () => {
-  await withSocketPair((a, b) => {
-    a.writeSync(bytes("now"));
-    const buffer = new Uint8Array(8);
-    assertEquals(b.peekSync(buffer, { timeout: 0 }), 3);
-    assertEquals(b.readSync(buffer, { timeout: 0 }), 3);
-  });
-});
-
-test("UnixStream.writeSync() throws ETIMEDOUT when nothing fits in time", async () => {
-  await withSocketPair(async (a) => {
-    fill(a);
-    const written = a.bytesWritten;
-    for (const timeout of [0, 5]) {
-      const write = () => a.writeSync(bytes("more"), { timeout });
-      const error = await assertFails(write, "ETIMEDOUT", "send");
-      assertEquals([error.errno, error.bytesTransferred], [110, undefined]);
-    }
-    assertEquals(a.bytesWritten, written);
-  });
-});
-
-test("UnixStream.writeAllSync() throws ETIMEDOUT and says how many bytes were taken", async () => {
-  for (const timeout of [0, 5]) {
-    await withSocketPair(async (a, b) => {
-      const data = pattern(4 << 20);
-      const write = () => a.writeAllSync(data, { timeout });
-      const error = await assertFails(write, "ETIMEDOUT", "send");
-      const sent = error.bytesTransferred!;
-      assert(sent > 0 && sent < data.length, `${sent} bytes`);
-      assertEquals(a.bytesWritten, sent);
-      assertStringIncludes(error.message, `after ${sent} bytes`);
-      const nothing = await assertFails(write, "ETIMEDOUT", "send");
-      assertEquals(nothing.bytesTransferred, 0);
-      a.closeWrite();
-      assertEquals(digest(await readToEnd(b)), digest(data.subarray(0, sent)));
-    });
-  }
 });
 
 test("UnixStream's sync methods refuse a timeout that is none", async () => {
@@ -156,64 +101,12 @@ test("B49 UnixStream.writeAllSync() throws EPIPE and the bytes sent when the rea
   });
 });
 
-test("UnixStream.readSync() lets a read that waits go first", async () => {
-  await withSocketPair(async (a, b) => {
-    const first = readText(b, 3);
-    const second = readText(b, 2);
-    a.writeSync(bytes("aaabbccc"));
-    assertEquals(readTextSync(b), "ccc");
-    assertEquals(await Promise.all([first, second]), ["aaa", "bb"]);
-  });
-});
-
-test("UnixStream.readSync() that times out leaves the reads that wait", async () => {
-  await withSocketPair(async (a, b) => {
-    const waiting = readText(b, 3);
-    await assertFails(() => readTextSync(b), "ETIMEDOUT");
-    assert(await isPending(waiting));
-    a.writeSync(bytes("abc"));
-    // The read that waits takes everything there is.
-    await assertFails(() => readTextSync(b), "ETIMEDOUT");
-    assertEquals(await waiting, "abc");
-    assertEquals(b.bytesRead, 3);
-  });
-});
-
 test("UnixStream.readSync() gives the reads that wait the end before it", async () => {
   await withSocketPair(async (a, b) => {
     const waiting = [readText(b), readText(b)];
     a.close();
     assertEquals(readTextSync(b), null);
     assertEquals(await Promise.all(waiting), [null, null]);
-  });
-});
-
-test("UnixStream.writeSync() lets a writeAll() that waits go first", async () => {
-  await withSocketPair(async (a, b) => {
-    fill(a);
-    const first = a.writeAll(bytes("first,"));
-    const second = a.write(bytes("second,"));
-    const drain = new Uint8Array(1 << 20);
-    while (b.bytesRead < a.bytesWritten) b.readSync(drain);
-    a.writeSync(bytes("third,"));
-    a.writeAllSync(bytes("fourth"));
-    assertEquals(readTextSync(b), "first,second,third,fourth");
-    await first;
-    assertEquals(await second, 7);
-  });
-});
-
-test("UnixStream.writeSync() that times out leaves the writes that wait, and sends nothing", async () => {
-  await withSocketPair(async (a, b) => {
-    const filled = fill(a);
-    const waiting = a.writeAll(bytes("waits"));
-    const write = () => a.writeSync(bytes("too late"), { timeout: 0 });
-    await assertFails(write, "ETIMEDOUT");
-    assert(await isPending(waiting));
-    const drain = new Uint8Array(1 << 20);
-    while (b.bytesRead < filled) b.readSync(drain);
-    await waiting;
-    assertEquals(readTextSync(b), "waits");
   });
 });
 
