@@ -151,7 +151,7 @@ export const limits: readonly Limit[] = [
   {
     reason: "QEMU catches signals that kill for itself, and /proc/self/status tells of that",
     tests: {
-      "socket/errors_peer": [
+      "socket/after_peer_closed": [
         "L229 UnixStream's writes survive a closed peer where SIGPIPE has its default effect",
       ],
     },

@@ -3,8 +3,8 @@ import { join } from "@std/path";
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
-import { Fd, UnixDatagram, UnixListener, UnixSeqpacketListener, UnixStream } from "../../mod.ts";
-import { file, native } from "../../ffi/mod.ts";
+import { UnixDatagram, UnixListener, UnixSeqpacketListener } from "../../mod.ts";
+import { file } from "../../ffi/mod.ts";
 import { takeQueued } from "../support/datagrams.ts";
 import { closeRaw, entryAt, leaveStale, rawBind, rawSocket } from "../support/listening.ts";
 import {
@@ -217,37 +217,6 @@ test("UnixDatagram.intoFd() gives the descriptor away and leaves the path", asyn
     adopted.close();
     assertEquals(entryAt(path)?.isSocket, true);
   });
-});
-
-test("UnixDatagram.fromFd() makes a socket non-blocking and close-on-exec", async () => {
-  const fd = rawSocket("datagram");
-  const { F_SETFL, F_SETFD } = native().abi.constants;
-  native().libc.fcntl(fd, F_SETFL, 0);
-  native().libc.fcntl(fd, F_SETFD, 0);
-  assertEquals(openFlags(fd) & (O_NONBLOCK | O_CLOEXEC), 0);
-  using socket = UnixDatagram.fromFd(fd);
-  assertEquals(openFlags(fd) & (O_NONBLOCK | O_CLOEXEC), O_NONBLOCK | O_CLOEXEC);
-  assertEquals(socket.fd, fd);
-  await assertFails(() => socket.receiveSync({ timeout: 0 }), "ETIMEDOUT");
-});
-
-test("UnixDatagram.fromFd() refuses what is no datagram socket and leaves it open", async () => {
-  const [reader, writer] = Fd.pipe();
-  const [stream, other] = UnixStream.pair();
-  try {
-    await assertFails(() => UnixDatagram.fromFd(reader.fd), "ENOTSOCK", "getsockopt");
-    await assertFails(() => UnixDatagram.fromFd(stream.fd), "EPROTOTYPE", "getsockopt");
-    writer.writeSync(bytes("a"));
-    assertEquals(reader.readSync(new Uint8Array(1)), 1);
-    other.writeSync(bytes("b"));
-    assertEquals(stream.readSync(new Uint8Array(1)), 1);
-  } finally {
-    for (const open of [reader, writer, stream, other]) open.close();
-  }
-  await assertFails(() => UnixDatagram.fromFd(1_000_000), "EBADF", "getsockopt");
-  assertThrows(() => UnixDatagram.fromFd(-1), RangeError);
-  assertThrows(() => UnixDatagram.fromFd(1.5), RangeError);
-  assertThrows(() => UnixDatagram.fromFd("1" as unknown as number), TypeError);
 });
 
 test("every UnixDatagram is born non-blocking and close-on-exec", async () => {

@@ -1,11 +1,11 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
-import { file, makeBlocking, native } from "../../ffi/mod.ts";
-import { Fd, UnixStream } from "../../mod.ts";
+import { file } from "../../ffi/mod.ts";
+import { Fd } from "../../mod.ts";
 import { assertFails, assertNoFdLeak, bytes, text, withTempDir } from "../support/mod.ts";
-import { digest, O_CLOEXEC, O_NONBLOCK, openFlags, pattern } from "../support/streams.ts";
+import { digest, O_CLOEXEC, openFlags, pattern } from "../support/streams.ts";
 
 /** Runs a body with the path of a file that does not exist yet. */
 function withPath<T>(body: (path: string, directory: string) => T | Promise<T>): Promise<T> {
@@ -134,74 +134,6 @@ test("Fd.dup() shares the file's position and has a life of its own", async () =
     assertEquals(await readTextFrom(twin, 2), "ef");
     await assertFails(() => fd.dup(), "EBADF", "fcntl");
   });
-});
-
-test("Fd.duplicate() of a number, an Fd or a socket leaves the original as it is", async () => {
-  await withPath(async (path) => {
-    writeFileSync(path, "hello");
-    using original = Fd.open(path);
-    for (const given of [original, original.fd]) {
-      using duplicate = Fd.duplicate(given);
-      assert(duplicate.fd !== original.fd);
-      assert((openFlags(duplicate.fd) & O_CLOEXEC) !== 0);
-      assertEquals(duplicate.stat().identity, original.stat().identity);
-    }
-    assertEquals(await readTextFrom(original), "hello");
-  });
-  const [a, b] = UnixStream.pair();
-  const duplicate = Fd.duplicate(a);
-  a.close();
-  await duplicate.writeAll(bytes("hello"));
-  duplicate.close();
-  const buffer = new Uint8Array(16);
-  assertEquals(await b.read(buffer), 5);
-  assertEquals(await b.read(buffer), null);
-  b.close();
-});
-
-test("Fd.duplicate() keeps the open file in blocking mode until something is read or written", async () => {
-  const ends: [number, number] = [-1, -1];
-  file.pipe(ends);
-  makeBlocking(ends[1]);
-  using writer = Fd.duplicate(ends[1]);
-  assertEquals([openFlags(ends[1]) & O_NONBLOCK, writer.nonBlocking], [0, false]);
-  await writer.write(bytes("x"));
-  assertEquals([openFlags(ends[1]) & O_NONBLOCK, writer.nonBlocking], [O_NONBLOCK, true]);
-  for (const end of ends) file.close(end);
-});
-
-test("Fd.duplicate() refuses what is no open descriptor", async () => {
-  const closed = Fd.eventfd();
-  closed.close();
-  await assertFails(() => Fd.duplicate(closed), "EBADF", "fcntl");
-  await assertFails(() => Fd.duplicate(0x7fff_fff0), "EBADF", "fcntl");
-  for (const wrong of ["1", null, undefined, {}, { fd: "1" }]) {
-    assertThrows(() => Fd.duplicate(wrong as never), TypeError);
-  }
-  for (const wrong of [-2, 0.5, NaN, 2 ** 31]) assertThrows(() => Fd.duplicate(wrong), RangeError);
-});
-
-test("Fd.adopt() takes over a descriptor and makes it close-on-exec and non-blocking", async () => {
-  const ends = new Int32Array(new ArrayBuffer(8));
-  assertEquals(native().libc.pipe2(ends, 0), 0);
-  const [reader, writer] = [...ends].map((fd) => Fd.adopt(fd));
-  for (const [index, fd] of [reader!, writer!].entries()) {
-    assertEquals(fd.fd, ends[index]);
-    assertEquals(openFlags(fd.fd) & (O_CLOEXEC | O_NONBLOCK), O_CLOEXEC | O_NONBLOCK);
-  }
-  await writer!.writeAll(bytes("adopted"));
-  writer!.close();
-  assertEquals(await readTextFrom(reader!), "adopted");
-  assertEquals(await readTextFrom(reader!), null);
-  reader!.close();
-});
-
-test("Fd.adopt() refuses numbers that are no descriptor", async () => {
-  await assertFails(() => Fd.adopt(0x7fff_ffff), "EBADF", "fcntl");
-  for (const fd of [-1, 1.5, NaN, 2 ** 31]) assertThrows(() => Fd.adopt(fd), RangeError);
-  for (const fd of ["3", null, undefined, 3n]) {
-    assertThrows(() => Fd.adopt(fd as unknown as number), TypeError);
-  }
 });
 
 test("Fd.intoFd() gives the number away, and the descriptor stays open", async () => {

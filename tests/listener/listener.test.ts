@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readFileSync, unlinkSync } from "node:fs";
+import { existsSync, readFileSync, unlinkSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { native, sockets } from "../../ffi/mod.ts";
@@ -82,72 +82,6 @@ test("C58 UnixListener.fromFd() takes a descriptor that listens and reports its 
     using client = await connectAs(path, "hello");
     assertEquals(await nameOf(listener.accept()), "hello");
     assertEquals(client.closed, false);
-  });
-});
-
-test("C58 UnixListener.fromFd() refuses a stream socket that does not listen with EINVAL and leaves it to the caller", async () => {
-  await withTempDir(async (directory) => {
-    const unbound = rawSocket();
-    const bound = rawSocket();
-    const [end, peer] = UnixStream.pair();
-    try {
-      assertEquals(rawBind(bound, `${directory}/s`), 0);
-      for (const fd of [unbound, bound, end.fd]) {
-        const error = await assertFails(() => UnixListener.fromFd(fd), "EINVAL");
-        assert(error.message.includes(`descriptor ${fd}`), error.message);
-      }
-      assertEquals(sockets.listen(bound, 1), 0);
-      await end.writeAll(bytes("still there"));
-      assertEquals(await readText(peer), "still there");
-    } finally {
-      closeRaw(unbound);
-      closeRaw(bound);
-      end.close();
-      peer.close();
-    }
-  });
-});
-
-test("C58 UnixListener.fromFd() refuses a datagram socket, a file, a closed number and what is no number", async () => {
-  const datagram = rawSocket("datagram");
-  const plain = openSync("/dev/null", "r");
-  const gone = rawSocket();
-  closeRaw(gone);
-  try {
-    await assertFails(() => UnixListener.fromFd(datagram), "EPROTOTYPE");
-    await assertFails(() => UnixListener.fromFd(plain), "ENOTSOCK", "getsockopt");
-    await assertFails(() => UnixListener.fromFd(gone), "EBADF", "getsockopt");
-    assertThrows(() => UnixListener.fromFd(-1), RangeError);
-    assertThrows(() => UnixListener.fromFd(1.5), RangeError);
-    assertThrows(() => UnixListener.fromFd("3" as unknown as number), TypeError);
-  } finally {
-    closeRaw(datagram);
-    closeSync(plain);
-  }
-});
-
-test("C58 UnixStream.fromFd() refuses a descriptor that listens and leaves it listening", async () => {
-  await withListener(async (listener, path) => {
-    const error = await assertFails(() => UnixStream.fromFd(listener.fd), "EINVAL");
-    assert(error.message.includes("UnixListener.fromFd"), error.message);
-    using client = await connectAs(path, "hello");
-    assertEquals(await nameOf(listener.accept()), "hello");
-    assertEquals(client.closed, false);
-  });
-});
-
-test("UnixListener.fromFd() makes the descriptor non-blocking and close-on-exec", async () => {
-  await withTempSocketPath((path) => {
-    const { abi, libc } = native();
-    const { F_SETFD, F_SETFL, O_NONBLOCK, O_CLOEXEC } = abi.constants;
-    const fd = rawSocket();
-    assertEquals(rawBind(fd, path), 0);
-    assertEquals(sockets.listen(fd, 5), 0);
-    libc.fcntl(fd, F_SETFD, 0);
-    libc.fcntl(fd, F_SETFL, 0);
-    assertEquals(flagsOf(fd) & (O_NONBLOCK | O_CLOEXEC), 0);
-    using listener = UnixListener.fromFd(fd);
-    assertEquals(flagsOf(listener.fd) & (O_NONBLOCK | O_CLOEXEC), O_NONBLOCK | O_CLOEXEC);
   });
 });
 
@@ -512,34 +446,6 @@ test("UnixListener serves 5,000 connections one after the other", async () => {
     listener.close();
     await loop;
     assertEquals(served, 5000);
-  });
-});
-
-test("UnixListener.listen() rejects arguments that make no sense before any system call", async () => {
-  await withTempSocketPath((path) => {
-    // deno-lint-ignore no-explicit-any -- what a program without types may pass
-    const listen = (...args: any[]) => (UnixListener.listen as any)(...args);
-    for (const backlog of [-1, 1.5, 2 ** 31, NaN]) {
-      assertThrows(() => listen(path, { backlog }), RangeError);
-    }
-    for (const mode of [-1, 0o1000, 0.5]) assertThrows(() => listen(path, { mode }), RangeError);
-    for (
-      const options of [
-        { backlog: "5" },
-        { mode: "600" },
-        { stale: "remove" },
-        { stale: true },
-        { unlinkOnClose: 1 },
-        7,
-        null,
-      ]
-    ) {
-      assertThrows(() => listen(path, options), TypeError);
-    }
-    for (const address of [undefined, null, 5, {}, { kind: "pathname" }]) {
-      assertThrows(() => listen(address), TypeError);
-    }
-    assertEquals(entryAt(path), null);
   });
 });
 

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { test } from "node:test";
-import { errnoNumber, failure, native, refusal, sockets } from "../../ffi/mod.ts";
+import { errnoNumber, failure, file, native, refusal, sockets } from "../../ffi/mod.ts";
 import {
   abstract,
   type AddressLike,
@@ -33,6 +33,7 @@ import {
   assertFails,
   assertNoFdLeak,
   bytes,
+  withSocketPair,
   withTempDir,
   withTempSocketPath,
 } from "../support/mod.ts";
@@ -325,5 +326,36 @@ test("the errors of connect(), listen() and Fd.open() leave nothing behind, 50 t
       }
     });
     assertEquals(readdirSync(dirname(path)), [basename(path)]);
+  });
+});
+
+test("L224 socket(2) refuses unknown types and protocols, and makes a raw one a datagram socket", async () => {
+  const { libc, abi, errno } = native();
+  const { AF_UNIX, SOCK_STREAM, SOCK_DGRAM, SOL_SOCKET, SO_TYPE } = abi.constants;
+  const [SOCK_RAW, SOCK_RDM] = [3, 4];
+  await assertNoFdLeak(() => {
+    assertEquals(sockets.socket(SOCK_RDM), -errnoNumber("ESOCKTNOSUPPORT"));
+    assertEquals(libc.socket(AF_UNIX, SOCK_STREAM, 2), -1);
+    assertEquals(errno[0], errnoNumber("EPROTONOSUPPORT"));
+    const raw = succeed(sockets.socket(SOCK_RAW));
+    assertEquals(sockets.getsockopt(raw, SOL_SOCKET, SO_TYPE), SOCK_DGRAM);
+    file.close(raw);
+  });
+});
+
+test("L230 a call that fails leaves nothing of an earlier one in its results", async () => {
+  await withSocketPair((a) => {
+    const { SOL_SOCKET, SO_SNDBUF } = native().abi.constants;
+    assert(sockets.getsockopt(a.fd, SOL_SOCKET, SO_SNDBUF) > 0);
+    assertEquals(sockets.getsockopt(a.fd, SOL_SOCKET, 9999), -errnoNumber("ENOPROTOOPT"));
+    const credentials = { pid: -7, uid: -7, gid: -7 };
+    assertEquals(sockets.peerCredentials(999_999, credentials), -errnoNumber("EBADF"));
+    assertEquals(credentials, { pid: -7, uid: -7, gid: -7 });
+    const name = new Uint8Array(new ArrayBuffer(64)).fill(7);
+    assertEquals(sockets.socketName("getpeername", 999_999, name), -errnoNumber("EBADF"));
+    assert(name.every((byte) => byte === 7));
+    const ends: [number, number] = [-1, -1];
+    assertEquals(sockets.socketpair(9999, ends), -errnoNumber("EINVAL"));
+    assertEquals(ends, [-1, -1]);
   });
 });

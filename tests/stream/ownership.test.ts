@@ -1,13 +1,12 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { test } from "node:test";
-import { file, native, sockets } from "../../ffi/mod.ts";
-import { Fd, UnixListener, UnixStream } from "../../mod.ts";
+import { file } from "../../ffi/mod.ts";
+import { UnixListener, UnixStream } from "../../mod.ts";
 import {
   assertFails,
   assertNoFdLeak,
   bytes,
   readText,
-  settled,
   withSocketPair,
   withTempSocketPath,
 } from "../support/mod.ts";
@@ -69,57 +68,6 @@ test("UnixStream.intoFd() leaves the descriptor open, non-blocking and close-on-
       file.closeHandedOver(fd);
     }
   });
-});
-
-test("UnixStream.fromFd() makes a blocking descriptor non-blocking and close-on-exec", async () => {
-  const { libc, abi } = native();
-  const ends = new Int32Array(new ArrayBuffer(8));
-  assertEquals(libc.socketpair(abi.constants.AF_UNIX, abi.constants.SOCK_STREAM, 0, ends), 0);
-  assertEquals(openFlags(ends[0]!) & (O_NONBLOCK | O_CLOEXEC), 0);
-  using a = UnixStream.fromFd(ends[0]!);
-  using b = UnixStream.fromFd(ends[1]!);
-  for (const end of [a, b]) {
-    assertEquals(openFlags(end.fd) & (O_NONBLOCK | O_CLOEXEC), O_NONBLOCK | O_CLOEXEC);
-  }
-  const reading = readText(b);
-  await settled();
-  await a.writeAll(bytes("hello"));
-  assertEquals(await reading, "hello");
-});
-
-test("UnixStream.fromFd() refuses what is no connected stream socket, and leaves it to the caller", async () => {
-  await withTempSocketPath(async (path) => {
-    const { constants, linux } = native().abi;
-    using plain = Fd.open("/dev/null");
-    using datagram = Fd.adopt(sockets.socket(constants.SOCK_DGRAM));
-    using seqpacket = Fd.adopt(sockets.socket(linux!.SOCK_SEQPACKET));
-    using internet = Fd.adopt(native().libc.socket(2, constants.SOCK_STREAM, 0));
-    using listener = UnixListener.listen(path);
-    const cases: [Fd | UnixListener, string][] = [
-      [plain, "ENOTSOCK"],
-      [datagram, "EPROTOTYPE"],
-      [seqpacket, "EPROTOTYPE"],
-      [internet, "EPROTOTYPE"],
-      [listener, "EINVAL"],
-    ];
-    for (const [owner, code] of cases) {
-      const { message } = await assertFails(() => UnixStream.fromFd(owner.fd), code, "getsockopt");
-      assert(message.startsWith(`Cannot use descriptor ${owner.fd} as a UnixStream: ${code}`));
-      assert(typeof file.status(owner.fd) !== "number");
-    }
-    using _client = await UnixStream.connect(path);
-    (await listener.accept()).close();
-  });
-});
-
-test("UnixStream.fromFd() refuses numbers that are no descriptor", async () => {
-  await assertFails(() => UnixStream.fromFd(0x7fff_ffff), "EBADF", "getsockopt");
-  for (const fd of [-1, 1.5, NaN, 2 ** 31]) {
-    assertThrows(() => UnixStream.fromFd(fd), RangeError, "a descriptor");
-  }
-  for (const fd of ["3", null, undefined, 3n, {}]) {
-    assertThrows(() => UnixStream.fromFd(fd as unknown as number), TypeError, "a descriptor");
-  }
 });
 
 test("UnixStream.intoFd() leaves the path that connect() made for `from`", async () => {

@@ -24,11 +24,12 @@ export function show(value: unknown): string {
   }
 }
 
-/** Which values are not refused with an error of this class, before any system call. */
-export async function accepted(
+/** Which values are not refused with an error of this class that says this, before any system call. */
+async function accepted(
   ErrorClass: ErrorClass,
   values: readonly unknown[],
   call: (value: never) => unknown,
+  says: string,
 ): Promise<string[]> {
   const wrong: string[] = [];
   for (const value of values) {
@@ -38,7 +39,8 @@ export async function accepted(
         const result = await call(value as never);
         if (result instanceof Fd || result instanceof Socket) result.close();
       } catch (error) {
-        outcome = error instanceof ErrorClass ? "" : `threw ${error}`;
+        const refused = error instanceof ErrorClass && error.message.includes(says);
+        outcome = refused ? "" : `threw ${error}`;
       }
     });
     if (outcome === "" && calls.length > 0) outcome = `called ${calls}`;
@@ -47,13 +49,14 @@ export async function accepted(
   return wrong;
 }
 
-/** Asserts that each value is refused with an error of this class, before any system call. */
+/** Asserts that each value is refused with an error of this class that says this, before any system call. */
 export async function assertRefuses(
   ErrorClass: ErrorClass,
   values: readonly unknown[],
   call: (value: never) => unknown,
+  says = "",
 ): Promise<void> {
-  assertEquals(await accepted(ErrorClass, values, call), []);
+  assertEquals(await accepted(ErrorClass, values, call, says), []);
 }
 
 /** assertRefuses for each of several calls, whose names come with the failures. */
@@ -61,10 +64,11 @@ export async function assertAllRefuse(
   ErrorClass: ErrorClass,
   values: readonly unknown[],
   calls: Record<string, (value: never) => unknown>,
+  says = "",
 ): Promise<void> {
   const wrong: string[] = [];
   for (const [name, call] of Object.entries(calls)) {
-    for (const one of await accepted(ErrorClass, values, call)) wrong.push(`${name} ${one}`);
+    for (const one of await accepted(ErrorClass, values, call, says)) wrong.push(`${name} ${one}`);
   }
   assertEquals(wrong, []);
 }

@@ -66,6 +66,8 @@ export interface Wait {
   call(object: Handle, options?: AsyncOptions, character?: string): Promise<unknown>;
   /** Does it while blocking the thread. */
   callSync(object: Handle, options?: SyncOptions, character?: string): unknown;
+  /** Does it with this memory to read into or to send, where it takes any. */
+  callWith?(object: Handle, memory: Uint8Array): Promise<unknown>;
 }
 
 /** The name of the variant of a call that blocks the thread. */
@@ -371,7 +373,8 @@ function rows(
   return Object.entries(calls).map(([name, { syscall, purpose, method, args, shown }]) => {
     const invoke = (object: Handle, which: string, given: unknown[]) =>
       (object as unknown as Record<string, (...args: unknown[]) => unknown>)[which]!(...given);
-    return {
+    const [memory] = args(undefined, "x");
+    const wait: Wait = {
       name: `${className}.${name}`,
       syscall,
       purpose,
@@ -389,6 +392,11 @@ function rows(
         return shown?.(result, given);
       },
     };
+    if (memory instanceof Uint8Array && memory.length > 0) {
+      wait.callWith = async (object, memory) =>
+        await invoke(object, method, [memory, ...args(undefined, "x").slice(1)]);
+    }
+    return wait;
   });
 }
 

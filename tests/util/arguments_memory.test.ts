@@ -1,32 +1,82 @@
-import { assertEquals, assertInstanceOf } from "@std/assert";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Buffer } from "node:buffer";
 import { test } from "node:test";
-import { Fd } from "../../mod.ts";
-import { bytes, fill, readText, withSocketPair } from "../support/mod.ts";
+import { Fd, UnixDatagram, UnixSeqpacket, UnixStream } from "../../mod.ts";
+import { bytes } from "../support/mod.ts";
+import { closeEach } from "../support/passing.ts";
 import { assertAllRefuse, NOT_BYTES } from "../support/refusals.ts";
+import { eventually } from "../support/streams.ts";
+import { isPending } from "../support/waiting.ts";
+import { WAITS, withPlace } from "../support/waits.ts";
+
+type Calls = Record<string, (memory: never) => unknown>;
+
+/** All that sends memory, or receives into it; blocking calls must not wait for ever where they fail to refuse. */
+function callsOf(
+  { stream, datagram, seqpacket, reader, writer }: {
+    stream: UnixStream;
+    datagram: UnixDatagram;
+    seqpacket: UnixSeqpacket;
+    reader: Fd;
+    writer: Fd;
+  },
+): Calls {
+  const how = { timeout: 0 };
+  const calls: Calls = {
+    "UnixStream.read": (memory) => stream.read(memory),
+    "UnixStream.readSync": (memory) => stream.readSync(memory, how),
+    "UnixStream.peek": (memory) => stream.peek(memory),
+    "UnixStream.peekSync": (memory) => stream.peekSync(memory, how),
+    "UnixStream.write": (memory) => stream.write(memory),
+    "UnixStream.writeSync": (memory) => stream.writeSync(memory, how),
+    "Fd.read": (memory) => reader.read(memory),
+    "Fd.readSync": (memory) => reader.readSync(memory, how),
+    "Fd.write": (memory) => writer.write(memory),
+    "Fd.writeSync": (memory) => writer.writeSync(memory, how),
+    "UnixDatagram.sendTo": (memory) => datagram.sendTo(memory, "/x"),
+    "UnixDatagram.sendToSync": (memory) => datagram.sendToSync(memory, "/x", how),
+    "UnixDatagram.receiveInto": (memory) => datagram.receiveInto(memory),
+    "UnixDatagram.receiveIntoSync": (memory) => datagram.receiveIntoSync(memory, how),
+  };
+  for (const [name, object] of Object.entries({ UnixStream: stream, Fd: writer })) {
+    calls[`${name}.writeAll`] = (memory) => object.writeAll(memory);
+    calls[`${name}.writeAllSync`] = (memory) => object.writeAllSync(memory, how);
+  }
+  for (const socket of [datagram, seqpacket]) {
+    const { name } = socket.constructor;
+    calls[`${name}.send`] = (memory) => socket.send(memory);
+    calls[`${name}.sendSync`] = (memory) => socket.sendSync(memory, how);
+    calls[`${name}.sendMany`] = (memory) => socket.sendMany([memory]);
+    calls[`${name}.sendManySync`] = (memory) => socket.sendManySync([memory], how);
+  }
+  for (const socket of [stream, datagram, seqpacket]) {
+    const { name } = socket.constructor;
+    calls[`${name}.sendMessage`] = (memory) => socket.sendMessage(memory);
+    calls[`${name}.sendMessageSync`] = (memory) => socket.sendMessageSync(memory, how);
+  }
+  return calls;
+}
+
+/** Runs a body with all of these calls, and asserts that they take and send nothing. */
+async function withCalls(body: (calls: Calls) => Promise<void>): Promise<void> {
+  const pairs = [UnixStream.pair(), UnixDatagram.pair(), UnixSeqpacket.pair()] as const;
+  const [[stream, a], [datagram, b], [seqpacket, c]] = pairs;
+  const [reader, writer] = Fd.pipe();
+  for (const peer of [a, b, c]) peer.sendMessageSync(bytes("kept"));
+  await body(callsOf({ stream, datagram, seqpacket, reader, writer }));
+  for (const [own, peer] of pairs) {
+    assertEquals(own.receiveMessageSync({ timeout: 0 })?.data, bytes("kept"));
+    own.sendMessageSync(bytes("next"));
+    assertEquals(peer.receiveMessageSync({ timeout: 0 })?.data, bytes("next"));
+    closeEach([own, peer]);
+  }
+  closeEach([reader, writer]);
+}
 
 test("L227 whatever reads or writes refuses what is no memory with TypeError", async () => {
-  await withSocketPair(async (a) => {
-    const [reader, writer] = Fd.pipe();
-    using _reader = reader;
-    using _writer = writer;
-    await assertAllRefuse(TypeError, NOT_BYTES, {
-      read: (value) => a.read(value),
-      readSync: (value) => a.readSync(value, { timeout: 0 }),
-      peek: (value) => a.peek(value),
-      peekSync: (value) => a.peekSync(value, { timeout: 0 }),
-      write: (value) => a.write(value),
-      writeSync: (value) => a.writeSync(value),
-      writeAll: (value) => a.writeAll(value),
-      writeAllSync: (value) => a.writeAllSync(value),
-      "Fd.read": (value) => reader.read(value),
-      "Fd.readSync": (value) => reader.readSync(value, { timeout: 0 }),
-      "Fd.write": (value) => writer.write(value),
-      "Fd.writeSync": (value) => writer.writeSync(value),
-      "Fd.writeAll": (value) => writer.writeAll(value),
-      "Fd.writeAllSync": (value) => writer.writeAllSync(value),
-    });
-  });
+  await withCalls((calls) =>
+    assertAllRefuse(TypeError, [...NOT_BYTES, new SharedArrayBuffer(4)], calls, "Cannot use")
+  );
 });
 
 /** Memory that is gone, in each shape. */
@@ -48,57 +98,53 @@ function detached(): Record<string, ArrayBufferView | ArrayBuffer> {
 
 for (const kind of Object.keys(detached())) {
   test(`L227 whatever reads or writes refuses a detached ${kind} with TypeError`, async () => {
-    await withSocketPair(async (a, b) => {
-      const memory = detached()[kind];
-      // Where it is not refused, reading must not wait for ever.
-      b.writeAllSync(bytes("something to read"));
-      await assertAllRefuse(TypeError, [memory], {
-        read: (value) => a.read(value),
-        readSync: (value) => a.readSync(value, { timeout: 0 }),
-        peek: (value) => a.peek(value),
-        peekSync: (value) => a.peekSync(value, { timeout: 0 }),
-        write: (value) => a.write(value),
-        writeSync: (value) => a.writeSync(value),
-        writeAll: (value) => a.writeAll(value),
-        writeAllSync: (value) => a.writeAllSync(value),
-      });
-      assertEquals(await readText(a), "something to read");
-    });
+    await withCalls((calls) => assertAllRefuse(TypeError, [detached()[kind]], calls));
   });
 }
 
-test("L227 UnixStream.read() rejects with TypeError where its buffer goes away meanwhile, and loses nothing", async () => {
-  const changes: [string, Uint8Array<ArrayBuffer>, (buffer: ArrayBuffer) => void][] = [
-    ["detached", new Uint8Array(8), (buffer) => buffer.transfer()],
-    [
-      "shrunk",
-      new Uint8Array(new ArrayBuffer(8, { maxByteLength: 8 })),
-      (buffer) => buffer.resize(2),
-    ],
-  ];
-  for (const [, view, change] of changes) {
-    await withSocketPair(async (a, b) => {
-      const reading = a.read(view);
-      change(view.buffer);
-      await b.writeAll(bytes("kept"));
-      const error = await reading.then(() => undefined, (reason) => reason);
-      assertInstanceOf(error, TypeError);
-      assertEquals(await readText(a), "kept");
-    });
-  }
-});
+// What goes away while a call waits. A message is copied before it waits where it has to keep its place.
 
-test("L227 UnixStream.writeAll() rejects with TypeError where its data go away meanwhile", async () => {
-  await withSocketPair(async (a, b) => {
-    const queued = fill(a);
-    const view = new Uint8Array(100_000);
-    const writing = a.writeAll(view);
-    const failed = writing.then(() => undefined, (reason) => reason);
-    view.buffer.transfer();
-    const buffer = new Uint8Array(65536);
-    for (let left = queued; left > 0;) left -= (await b.read(buffer))!;
-    assertInstanceOf(await failed, TypeError);
-    await a.writeAll(bytes("usable"));
-    assertEquals(await readText(b), "usable");
-  });
-});
+/** How a buffer of sixteen bytes, of which a view takes the second half or all, becomes too small. */
+const LOSSES: Record<
+  string,
+  [says: string, view: () => Uint8Array<ArrayBuffer>, lose: (buffer: ArrayBuffer) => void]
+> = {
+  "is detached": ["detached", () => new Uint8Array(16), (buffer) => buffer.transfer()],
+  "shrinks under a view of all": [
+    "shrunk",
+    () => new Uint8Array(new ArrayBuffer(16, { maxByteLength: 16 })),
+    (buffer) => buffer.resize(15),
+  ],
+  "shrinks under a view of a part": [
+    "shrunk",
+    () => new Uint8Array(new ArrayBuffer(16, { maxByteLength: 16 }), 8, 8),
+    (buffer) => buffer.resize(12),
+  ],
+};
+
+for (const wait of WAITS) {
+  const { name, purpose, call, callWith } = wait;
+  if (callWith === undefined || name.includes("sendMessage")) continue;
+
+  for (const [what, [says, view, lose]] of Object.entries(LOSSES)) {
+    test(`L227 ${name} rejects with TypeError when its memory ${what} while it waits, and the next goes on`, () =>
+      withPlace(wait, async ({ object, give, take }) => {
+        const memory = view().fill(33);
+        const message = name.includes("send") ? "detached or resized" : says;
+        const failing = assertRejects(
+          () => eventually(callWith(object, memory)),
+          TypeError,
+          message,
+        );
+        const behind = call(object, {}, "b");
+        assert(await isPending(behind));
+        lose(memory.buffer);
+        if (purpose === "send") assertEquals(take!(), "");
+        else give!("b");
+        await failing;
+        const taken = await eventually(behind);
+        if (purpose === "take") assertEquals(taken, "b");
+        if (purpose === "send") assertEquals(take!(), "b");
+      }));
+  }
+}
