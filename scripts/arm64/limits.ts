@@ -106,7 +106,7 @@ export const limits: readonly Limit[] = [
   {
     reason: "QEMU has no NETLINK_SOCK_DIAG, and /proc/net/unix does not tell such names apart",
     tests: {
-      "socket/errors_takeover": [
+      "listener/takeover": [
         "UnixListener.listen() never takes over a socket that does not listen yet, with a carriage return in its name",
         "UnixListener.listen() never takes over a socket that does not listen yet, with a line feed in its name",
         "UnixListener.listen() never takes over a socket that was renamed and does not listen yet",

@@ -106,22 +106,6 @@ test("UnixListener.listen() takes an abstract name of any bytes", async () => {
   await assertConnects(listener, abstract(name));
 });
 
-test("A19 UnixListener.listen() refuses an abstract name in use, and gets it once it is free", async () => {
-  const name = uniqueName();
-  const listener = UnixListener.listen(abstract(name));
-  for (const stale of ["replace", "fail"] as const) {
-    const error = await assertFails(
-      () => UnixListener.listen(abstract(name), { stale }),
-      "EADDRINUSE",
-      "bind",
-    );
-    assertEquals(error.address, `@${name}`);
-  }
-  await assertConnects(listener, abstract(name));
-  listener.close();
-  UnixListener.listen(abstract(name)).close();
-});
-
 test("A20 an abstract name stays taken while a duplicate of its socket is open", async () => {
   const address = abstract(uniqueName());
   const listener = UnixListener.listen(address);

@@ -1,22 +1,19 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { join } from "@std/path";
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { renameSync, rmSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
-import { UnixDatagram, UnixListener, UnixSeqpacketListener } from "../../mod.ts";
+import { UnixDatagram } from "../../mod.ts";
 import { file } from "../../ffi/mod.ts";
 import { takeQueued } from "../support/datagrams.ts";
-import { closeRaw, entryAt, leaveStale, rawBind, rawSocket } from "../support/listening.ts";
+import { closeRaw, entryAt } from "../support/listening.ts";
 import {
   assertFails,
   assertNoFdLeak,
   bytes,
   openDescriptors,
   text,
-  withTempDir,
   withTempSocketPath,
 } from "../support/mod.ts";
-import { uniqueName } from "../support/raw.ts";
 import { O_CLOEXEC, O_NONBLOCK, openFlags } from "../support/streams.ts";
 
 test("UnixDatagram.bind() makes a socket at the path, and close() removes it", async () => {
@@ -41,60 +38,6 @@ test("UnixDatagram.bind() takes a path, a file: URL, bytes and an Address", asyn
   });
 });
 
-for (const type of ["datagram", "stream"] as const) {
-  test(`C64 UnixDatagram.bind() replaces the path of a dead ${type} server`, async () => {
-    await withTempSocketPath((path) => {
-      leaveStale(path, type);
-      using socket = UnixDatagram.bind(path);
-      using client = UnixDatagram.unbound().connect(path);
-      client.sendSync(bytes("alive"));
-      assertEquals(takeQueued(socket), ["alive"]);
-    });
-  });
-}
-
-test('C64 UnixDatagram.bind() with `stale: "fail"` leaves a stale path alone: EADDRINUSE', async () => {
-  await withTempSocketPath(async (path) => {
-    leaveStale(path, "datagram");
-    const before = entryAt(path);
-    await assertFails(() => UnixDatagram.bind(path, { stale: "fail" }), "EADDRINUSE", "bind");
-    assertEquals(entryAt(path), before);
-  });
-});
-
-/** What may live at a path, each of them for the time of a body. */
-const LIVING: Record<string, (path: string) => Disposable> = {
-  "datagram server": (path) => UnixDatagram.bind(path),
-  "datagram socket that is connected elsewhere": (path) =>
-    UnixDatagram.bind(path).connect(join(path, "..", "elsewhere")),
-  "datagram socket that has ended its reading": (path) => {
-    const socket = UnixDatagram.bind(path);
-    socket.shutdown("read");
-    return socket;
-  },
-  "stream listener": (path) => UnixListener.listen(path),
-  "seqpacket listener": (path) => UnixSeqpacketListener.listen(path),
-  "stream socket that does not listen yet": (path) => {
-    const fd = rawSocket();
-    assertEquals(rawBind(fd, path), 0);
-    return { [Symbol.dispose]: () => closeRaw(fd) };
-  },
-};
-
-for (const [what, make] of Object.entries(LIVING)) {
-  test(`C64 UnixDatagram.bind() never takes the path of a live ${what}: EADDRINUSE`, async () => {
-    await withTempDir(async (directory) => {
-      using _elsewhere = UnixDatagram.bind(join(directory, "elsewhere"));
-      const path = join(directory, "taken");
-      using _living = make(path);
-      const before = entryAt(path);
-      const error = await assertFails(() => UnixDatagram.bind(path), "EADDRINUSE", "bind");
-      assertEquals(error.address, path);
-      assertEquals(entryAt(path), before);
-    });
-  });
-}
-
 test("C64 UnixDatagram.bind() asking whether a server lives leaves no message with it", async () => {
   await withTempSocketPath(async (path) => {
     using server = UnixDatagram.bind(path);
@@ -104,42 +47,6 @@ test("C64 UnixDatagram.bind() asking whether a server lives leaves no message wi
     await client.sendTo(bytes("still here"), path);
     assertEquals(takeQueued(server), ["still here"]);
   });
-});
-
-test("C64 UnixListener.listen() takes over neither the path of a live datagram server", async () => {
-  await withTempSocketPath(async (path) => {
-    using _server = UnixDatagram.bind(path);
-    await assertFails(() => UnixListener.listen(path), "EADDRINUSE", "bind");
-  });
-});
-
-test("C59 UnixDatagram.bind() never removes what is no socket: EADDRINUSE", async () => {
-  await withTempDir(async (directory) => {
-    const [plain, folder] = [join(directory, "file"), join(directory, "folder")];
-    writeFileSync(plain, "kept");
-    mkdirSync(folder);
-    for (const path of [plain, folder]) {
-      const before = entryAt(path);
-      await assertFails(() => UnixDatagram.bind(path), "EADDRINUSE", "bind");
-      assertEquals(entryAt(path), before);
-    }
-  });
-});
-
-test("C61 UnixDatagram.bind() fails with ENOENT and ENOTDIR where no socket can be made", async () => {
-  await withTempDir(async (directory) => {
-    writeFileSync(join(directory, "file"), "");
-    await assertFails(() => UnixDatagram.bind(join(directory, "no/a")), "ENOENT", "bind");
-    await assertFails(() => UnixDatagram.bind(join(directory, "file/a")), "ENOTDIR", "bind");
-  });
-});
-
-test("A19 UnixDatagram.bind() to a taken abstract name fails with EADDRINUSE until it is closed", async () => {
-  const name = `\0${uniqueName()}`;
-  const first = UnixDatagram.bind(name);
-  await assertFails(() => UnixDatagram.bind(name), "EADDRINUSE", "bind");
-  first.close();
-  UnixDatagram.bind(name).close();
 });
 
 test("UnixDatagram.bind() with `mode` gives the file exactly this mode, whatever the umask", async () => {

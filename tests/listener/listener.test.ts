@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, unlinkSync } from "node:fs";
+import { existsSync, unlinkSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals, assertRejects, assertStrictEquals, assertThrows } from "@std/assert";
 import { native, sockets } from "../../ffi/mod.ts";
@@ -20,6 +20,7 @@ import {
   withTempDir,
   withTempSocketPath,
 } from "../support/mod.ts";
+import { openFlags } from "../support/streams.ts";
 
 /** Runs a body with a listener of its own. */
 async function withListener<T>(
@@ -42,10 +43,6 @@ async function connectAs(path: string, name: string): Promise<UnixStream> {
 async function nameOf(connection: UnixStream | Promise<UnixStream>): Promise<string | null> {
   using stream = await connection;
   return await readText(stream);
-}
-
-function flagsOf(fd: number): number {
-  return parseInt(/^flags:\s*(\d+)/m.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))![1]!, 8);
 }
 
 const pathname = (path: string): Address => ({ kind: "pathname", path });
@@ -203,7 +200,7 @@ test("C79 UnixListener.accept() makes connections non-blocking and close-on-exec
     using first = listener.acceptSync();
     using second = await listener.accept();
     for (const { fd } of [first, second, client, other]) {
-      assertEquals(flagsOf(fd) & (O_NONBLOCK | O_CLOEXEC), O_NONBLOCK | O_CLOEXEC);
+      assertEquals(openFlags(fd) & (O_NONBLOCK | O_CLOEXEC), O_NONBLOCK | O_CLOEXEC);
     }
   });
 });

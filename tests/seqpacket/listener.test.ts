@@ -1,10 +1,9 @@
-import { existsSync, renameSync, writeFileSync } from "node:fs";
+import { existsSync, renameSync } from "node:fs";
 import { test } from "node:test";
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import { UnixDatagram, UnixListener, UnixSeqpacket, UnixSeqpacketListener } from "../../mod.ts";
-import { native, sockets } from "../../ffi/mod.ts";
-import { closeRaw, entryAt } from "../support/listening.ts";
+import { UnixSeqpacket, UnixSeqpacketListener } from "../../mod.ts";
+import { entryAt } from "../support/listening.ts";
 import {
   assertFails,
   assertNoFdLeak,
@@ -12,21 +11,8 @@ import {
   withTempDir,
   withTempSocketPath,
 } from "../support/mod.ts";
-import { packedPath, succeed, withRawSocket } from "../support/raw.ts";
 import { content, sendTexts } from "../support/seqpacket.ts";
 import { isPending, outcome } from "../support/waiting.ts";
-
-function seqpacketType(): number {
-  return native().abi.linux!.SOCK_SEQPACKET;
-}
-
-/** What a server leaves that was killed. */
-function leaveStaleSeqpacket(path: string): void {
-  const fd = succeed(sockets.socket(seqpacketType()));
-  succeed(sockets.bind(fd, packedPath(path)));
-  succeed(sockets.listen(fd, 1));
-  closeRaw(fd);
-}
 
 test("UnixSeqpacketListener.accept() takes clients in the order in which they connected", async () => {
   await withTempSocketPath(async (path) => {
@@ -105,76 +91,6 @@ test("C74 UnixSeqpacketListener.shutdown('read') ends accept() with EINVAL behin
     await assertFails(() => UnixSeqpacket.connect(path), "ECONNREFUSED", "connect");
     (await listener.accept()).close();
     await assertFails(() => listener.accept(), "EINVAL", "accept4");
-  });
-});
-
-test("C64 UnixSeqpacketListener.listen() takes over the path of a dead one", async () => {
-  await withTempSocketPath(async (path) => {
-    leaveStaleSeqpacket(path);
-    const stale = entryAt(path)!;
-    await assertFails(
-      () => UnixSeqpacketListener.listen(path, { stale: "fail" }),
-      "EADDRINUSE",
-      "bind",
-    );
-    assertEquals(entryAt(path), stale);
-    using _listener = UnixSeqpacketListener.listen(path);
-    using client = await UnixSeqpacket.connect(path);
-    assertEquals(client.closed, false);
-  });
-});
-
-test("C64 UnixSeqpacketListener.listen() takes over the path of a dead socket of another type", async () => {
-  await withTempDir(async (directory) => {
-    for (const type of ["SOCK_STREAM", "SOCK_DGRAM"] as const) {
-      const path = join(directory, type);
-      await withRawSocket(type, (fd) => void succeed(sockets.bind(fd, packedPath(path))));
-      using _listener = UnixSeqpacketListener.listen(path);
-      using client = await UnixSeqpacket.connect(path);
-      assertEquals(client.closed, false);
-    }
-  });
-});
-
-test("C64 UnixSeqpacketListener.listen() takes no path from a live socket of any type", async () => {
-  await withTempDir(async (directory) => {
-    const servers = {
-      stream: UnixListener.listen(join(directory, "stream")),
-      datagram: UnixDatagram.bind(join(directory, "datagram")),
-      seqpacket: UnixSeqpacketListener.listen(join(directory, "seqpacket")),
-    };
-    using _stream = servers.stream;
-    using _datagram = servers.datagram;
-    using _seqpacket = servers.seqpacket;
-    for (const type of Object.keys(servers)) {
-      const path = join(directory, type);
-      const entry = entryAt(path);
-      await assertFails(() => UnixSeqpacketListener.listen(path), "EADDRINUSE", "bind");
-      assertEquals(entryAt(path), entry);
-    }
-    await assertFails(() => UnixListener.listen(join(directory, "seqpacket")), "EADDRINUSE");
-    await assertFails(() => UnixDatagram.bind(join(directory, "seqpacket")), "EADDRINUSE");
-    // Nobody's probe left a connection behind.
-    await assertFails(() => servers.stream.acceptSync({ timeout: 0 }), "ETIMEDOUT");
-  });
-});
-
-test("C64 UnixSeqpacketListener.listen() takes no path from a socket that is bound and not yet listening", async () => {
-  await withTempSocketPath(async (path) => {
-    await withRawSocket("SOCK_SEQPACKET", async (fd) => {
-      succeed(sockets.bind(fd, packedPath(path)));
-      const entry = entryAt(path);
-      await assertFails(() => UnixSeqpacketListener.listen(path), "EADDRINUSE", "bind");
-      assertEquals(entryAt(path), entry);
-    });
-  });
-});
-
-test("C59 UnixSeqpacketListener.listen() never removes what is no socket", async () => {
-  await withTempSocketPath(async (path) => {
-    writeFileSync(path, "precious");
-    await assertFails(() => UnixSeqpacketListener.listen(path), "EADDRINUSE", "bind");
-    assertEquals(entryAt(path)?.isSocket, false);
   });
 });
 

@@ -1,15 +1,6 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { basename, dirname, join } from "@std/path";
-import {
-  chmodSync,
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { errnoNumber, failure, file, native, refusal, sockets } from "../../ffi/mod.ts";
 import {
@@ -37,7 +28,7 @@ import {
   withTempDir,
   withTempSocketPath,
 } from "../support/mod.ts";
-import { assertError, leaveStale, withObstacles } from "../support/errors.ts";
+import { assertError, withObstacles } from "../support/errors.ts";
 
 test("UnixSocketError has a message made of its parts, and keeps each of them", () => {
   const cause = new Error("because");
@@ -216,21 +207,6 @@ test("UnixListener.listen() leaves nothing behind where only the whole path is t
         assertEquals(readdirSync(parent), []);
       }
     });
-  });
-});
-
-test("UnixListener.listen() throws EADDRINUSE and leaves alone a symlink to a stale socket", async () => {
-  await withTempDir(async (directory) => {
-    const [target, path] = [join(directory, "stale"), join(directory, "link")];
-    leaveStale(target);
-    symlinkSync(target, path);
-    await assertError(() => UnixListener.listen(path), {
-      code: "EADDRINUSE",
-      syscall: "bind",
-      address: path,
-    });
-    assertEquals(readlinkSync(path), target);
-    assert(lstatSync(target).isSocket());
   });
 });
 

@@ -2,14 +2,7 @@ import { assert, assertEquals, assertGreater } from "@std/assert";
 import process from "node:process";
 import { test } from "node:test";
 import { file, native, sockets } from "../../ffi/mod.ts";
-import {
-  type Socket,
-  UnixDatagram,
-  UnixListener,
-  UnixSeqpacket,
-  UnixSeqpacketListener,
-  UnixStream,
-} from "../../mod.ts";
+import { type Socket, UnixDatagram, UnixSeqpacket, UnixStream } from "../../mod.ts";
 import { takeQueued } from "../support/datagrams.ts";
 import { negated } from "../support/listening.ts";
 import {
@@ -20,6 +13,8 @@ import {
   settled,
   TestProcess,
   text,
+  withEveryClass,
+  withPair,
   withTempDir,
 } from "../support/mod.ts";
 import { kernelSetting } from "../support/queue.ts";
@@ -34,165 +29,10 @@ const SO_SNDTIMEO = 21;
 const SO_SNDBUFFORCE = 32;
 const SO_INQ = 84;
 const SCM_INQ = 84;
-const POLLPRI = 2;
 
 const { SOL_SOCKET, SO_TYPE, SO_ERROR, SO_ACCEPTCONN, SO_SNDBUF } = native().abi.constants;
-const { MSG_PEEK, MSG_TRUNC, MSG_DONTWAIT, MSG_OOB, POLLIN } = native().abi.constants;
+const { MSG_PEEK, MSG_TRUNC, MSG_DONTWAIT, POLLIN } = native().abi.constants;
 const { SO_DOMAIN, SO_PROTOCOL, SO_TIMESTAMPNS, SCM_TIMESTAMPNS } = native().abi.linux!;
-
-/** Runs a body with a pair of sockets, closed afterwards. */
-async function withPair<S extends Socket>(
-  Class: { pair(): [S, S] },
-  body: (a: S, b: S) => void | Promise<void>,
-): Promise<void> {
-  const [a, b] = Class.pair();
-  try {
-    await body(a, b);
-  } finally {
-    a.close();
-    b.close();
-  }
-}
-
-/** Runs a body with a socket of every class. */
-function withEveryClass(
-  body: (sockets: Record<string, Socket>) => void | Promise<void>,
-): Promise<void> {
-  return withTempDir(async (directory) => {
-    const all: Record<string, Socket> = {
-      UnixStream: UnixStream.pair()[0],
-      UnixDatagram: UnixDatagram.unbound(),
-      UnixSeqpacket: UnixSeqpacket.pair()[0],
-      UnixListener: UnixListener.listen(`${directory}/stream`),
-      UnixSeqpacketListener: UnixSeqpacketListener.listen(`${directory}/seqpacket`),
-    };
-    try {
-      await body(all);
-    } finally {
-      for (const socket of Object.values(all)) socket.close();
-    }
-  });
-}
-
-/** Peeks at most so many bytes; as text, or null where nothing is there. */
-function peekText(socket: UnixStream | UnixDatagram | UnixSeqpacket, size: number): string | null {
-  try {
-    if (socket instanceof UnixStream) {
-      const buffer = new Uint8Array(size);
-      return text(buffer.subarray(0, socket.peekSync(buffer, { timeout: 0 })!));
-    }
-    return text(socket.peekSync({ size, timeout: 0 })!.data);
-  } catch (error) {
-    if ((error as { code?: string }).code === "ETIMEDOUT") return null;
-    throw error;
-  }
-}
-
-// Peeking.
-
-test("I187 Socket.peekOffset is −1 at first, and what it was set to", async () => {
-  await withEveryClass((all) => {
-    for (const Class of ["UnixStream", "UnixDatagram", "UnixSeqpacket"]) {
-      const socket = all[Class]!;
-      assertEquals(socket.peekOffset, -1, Class);
-      socket.peekOffset = 5;
-      assertEquals(socket.peekOffset, 5, Class);
-      socket.peekOffset = -1;
-      assertEquals(socket.peekOffset, -1, Class);
-    }
-  });
-});
-
-test("I187 UnixStream.peekOffset moves on with each peek and back with each read", async () => {
-  await withPair(UnixStream, async (a, b) => {
-    b.peekOffset = 0;
-    a.writeAllSync(bytes("abcdefgh"));
-    assertEquals(peekText(b, 4), "abcd");
-    assertEquals(b.peekOffset, 4);
-    assertEquals(peekText(b, 16), "efgh");
-    assertEquals(b.peekOffset, 8);
-    assertEquals(peekText(b, 16), null);
-    assertEquals(await readText(b, 3), "abc");
-    assertEquals(b.peekOffset, 5);
-    a.writeAllSync(bytes("ij"));
-    assertEquals(peekText(b, 16), "ij");
-    assertEquals(await readText(b), "defghij");
-    assertEquals(b.peekOffset, 0);
-  });
-});
-
-test("I187 UnixStream.peekOffset lets one peek go over what was written at several times", async () => {
-  await withPair(UnixStream, (a, b) => {
-    b.peekOffset = 2;
-    a.writeAllSync(bytes("abc"));
-    a.writeAllSync(bytes("def"));
-    assertEquals(peekText(b, 3), "cde");
-    assertEquals(peekText(b, 3), "f");
-  });
-});
-
-test("I187 UnixStream.peek() with peekOffset waits for bytes beyond it", async () => {
-  await withPair(UnixStream, async (a, b) => {
-    b.peekOffset = 0;
-    a.writeAllSync(bytes("seen"));
-    assertEquals(peekText(b, 16), "seen");
-    const buffer = new Uint8Array(16);
-    const peeking = b.peek(buffer);
-    await settled();
-    a.writeAllSync(bytes("new"));
-    assertEquals(text(buffer.subarray(0, (await peeking)!)), "new");
-    assertEquals(await readText(b), "seennew");
-  });
-});
-
-for (const Class of [UnixDatagram, UnixSeqpacket]) {
-  test(`I187 ${Class.name}.peekOffset moves on by what a peek took, within one message`, async () => {
-    await withPair<UnixDatagram | UnixSeqpacket>(Class, (a, b) => {
-      b.peekOffset = 0;
-      a.sendSync(bytes("abcdefgh"));
-      a.sendSync(bytes("ijkl"));
-      assertEquals(peekText(b, 4), "abcd");
-      assertEquals(b.peekOffset, 4);
-      assertEquals(peekText(b, 16), "efgh");
-      assertEquals(b.peekOffset, 8);
-    });
-  });
-
-  test(`I187 ${Class.name}.peek() with peekOffset goes from message to message and never over a bound`, async () => {
-    await withPair<UnixDatagram | UnixSeqpacket>(Class, (a, b) => {
-      b.peekOffset = 0;
-      a.sendSync(bytes("abc"));
-      a.sendSync(bytes("defg"));
-      assertEquals(peekText(b, 64), "abc");
-      assertEquals(peekText(b, 64), "defg");
-      assertEquals(peekText(b, 64), null);
-      assertEquals(text(b.receiveSync()!.data), "abc");
-      assertEquals(b.peekOffset, 4);
-      assertEquals(text(b.receiveSync()!.data), "defg");
-      assertEquals(b.peekOffset, 0);
-      a.sendSync(bytes("again"));
-      assertEquals(peekText(b, 64), "again");
-    });
-  });
-
-  test(`I187 ${Class.name}.receive() pays no attention to peekOffset`, async () => {
-    await withPair<UnixDatagram | UnixSeqpacket>(Class, (a, b) => {
-      b.peekOffset = 3;
-      a.sendSync(bytes("abcdef"));
-      const message = b.receiveSync()!;
-      assertEquals([text(message.data), message.length, message.truncated], ["abcdef", 6, false]);
-    });
-  });
-
-  test(`I187 ${Class.name}.peek() tells how much of the message is left behind peekOffset`, async () => {
-    await withPair<UnixDatagram | UnixSeqpacket>(Class, (a, b) => {
-      b.peekOffset = 2;
-      a.sendSync(bytes("abcdef"));
-      const seen = b.peekSync({ size: 3 })!;
-      assertEquals([text(seen.data), seen.length, seen.truncated], ["cde", 4, true]);
-    });
-  });
-}
 
 // Truncation of streams.
 
@@ -207,101 +47,6 @@ test("I188 MSG_TRUNC discards nothing and reports nothing on a stream", async ()
     assertEquals([result, flags & MSG_TRUNC], [1, 0]);
     assertEquals(await readText(b), "ef");
   });
-});
-
-// The urgent byte.
-
-test("I190 UnixStream.sendOutOfBand() arrives apart from the bytes in order", async () => {
-  await withPair(UnixStream, async (a, b) => {
-    a.writeAllSync(bytes("a"));
-    a.sendOutOfBand(0x62);
-    assertEquals(polls(b.fd, POLLPRI), true);
-    assertEquals(b.takeOutOfBand(), 0x62);
-    assertEquals(polls(b.fd, POLLPRI), false);
-    assertEquals(await readText(b), "a");
-    await assertFails(() => b.readSync(new Uint8Array(1), { timeout: 0 }), "ETIMEDOUT");
-  });
-});
-
-test("I190 UnixStream.takeOutOfBand() is null where no urgent byte is, and after it was taken", async () => {
-  await withPair(UnixStream, async (a, b) => {
-    assertEquals(b.takeOutOfBand(), null);
-    a.writeAllSync(bytes("ordinary"));
-    assertEquals(b.takeOutOfBand(), null);
-    for (const byte of [0, 1, 255]) {
-      a.sendOutOfBand(byte);
-      assertEquals(b.takeOutOfBand(), byte);
-      assertEquals(b.takeOutOfBand(), null);
-    }
-    assertEquals(await readText(b), "ordinary");
-    a.close();
-    assertEquals(b.takeOutOfBand(), null);
-  });
-});
-
-test("I191 UnixStream.read() stops before the urgent byte and goes on behind it, without it", async () => {
-  await withPair(UnixStream, async (a, b) => {
-    a.writeAllSync(bytes("hell"));
-    a.sendOutOfBand(0x6f);
-    a.writeAllSync(bytes("world"));
-    assertEquals(await readText(b), "hell");
-    assertEquals(await readText(b), "world");
-    a.closeWrite();
-    assertEquals(await readText(b), null);
-  });
-});
-
-test("I191 a second urgent byte makes the first that was not taken an ordinary one", async () => {
-  await withPair(UnixStream, async (a, b) => {
-    a.sendOutOfBand(0x31);
-    a.sendOutOfBand(0x32);
-    assertEquals(b.takeOutOfBand(), 0x32);
-    assertEquals(await readText(b), "1");
-  });
-});
-
-test("I191 UnixStream reads all that came before and behind an urgent byte that was taken first", async () => {
-  await withPair(UnixStream, async (a, b) => {
-    a.writeAllSync(bytes("before"));
-    a.sendOutOfBand(0x21);
-    a.writeAllSync(bytes("behind"));
-    assertEquals(b.takeOutOfBand(), 0x21);
-    let received = "";
-    while (received.length < 12) received += await readText(b);
-    assertEquals(received, "beforebehind");
-  });
-});
-
-test("I193 urgent bytes sent and taken again and again leave nothing behind", async () => {
-  await withPair(UnixStream, async (a, b) => {
-    for (let i = 0; i < 300; i++) {
-      a.sendOutOfBand(i & 255);
-      assertEquals(b.takeOutOfBand(), i & 255);
-    }
-    await assertFails(() => b.readSync(new Uint8Array(8), { timeout: 0 }), "ETIMEDOUT", "recv");
-    assertEquals(polls(b.fd, POLLPRI), false);
-    a.writeAllSync(bytes("fine"));
-    assertEquals(await readText(b), "fine");
-  });
-});
-
-test("UnixStream.sendOutOfBand() fails with EAGAIN and EPIPE where no byte can go", async () => {
-  await withPair(UnixStream, async (a, b) => {
-    fill(a, new Uint8Array(1));
-    await assertFails(() => a.sendOutOfBand(1), "EAGAIN", "send");
-    b.close();
-    await assertFails(() => a.sendOutOfBand(1), "EPIPE", "send");
-  });
-});
-
-test("I190 MSG_OOB is not supported on datagram and seqpacket sockets", async () => {
-  for (const Class of [UnixDatagram, UnixSeqpacket]) {
-    await withPair<UnixDatagram | UnixSeqpacket>(Class, (a) => {
-      const data = new Uint8Array(1);
-      assertEquals(sockets.send(a.fd, data, 1, MSG_OOB), negated("ENOTSUP"));
-      assertEquals(sockets.recv(a.fd, data, 1, MSG_OOB), negated("ENOTSUP"));
-    });
-  }
 });
 
 // How much is left, in a control message.

@@ -5,8 +5,11 @@
 
 import { randomUUID } from "node:crypto";
 import { assertEquals } from "@std/assert";
-import type { Address, UnixListener, UnixStream } from "../../mod.ts";
+import { join } from "@std/path";
+import type { Address, AddressLike, UnixListener, UnixStream } from "../../mod.ts";
+import { digest } from "./data.ts";
 import { type ProcessOptions, TestProcess } from "./process.ts";
+import { withTempDir } from "./sockets.ts";
 
 export * from "./data.ts";
 
@@ -162,4 +165,25 @@ export async function echo(stream: UnixStream): Promise<void> {
   using open = stream;
   for await (const chunk of open) await open.writeAll(chunk);
   open.closeWrite();
+}
+
+/** Addresses of both kinds: what this library is told, and what Python is. */
+export async function withAddresses(
+  body: (addresses: { server: AddressLike; client: AddressLike; args: Uint8Array[] }) => unknown,
+): Promise<void> {
+  await withTempDir(async (directory) => {
+    const paths = ["s", "c"].map((name) => joined(join(directory, name)));
+    const names = [joined([0], freshName(), [0, 255]), joined([0], freshName())];
+    for (const [server, client] of [paths, names] as [Uint8Array, Uint8Array][]) {
+      await body({ server, client, args: [server, client] });
+    }
+  });
+}
+
+/** Lengths of messages, empty ones among them. */
+export const SIZES: readonly number[] = [0, 1, 2, 107, 4096, 65_535, 65_536, 0, 200_000];
+
+/** What is digested of a message. */
+export function summary(data: Uint8Array): [number, string] {
+  return [data.length, digest(data)];
 }

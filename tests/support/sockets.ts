@@ -7,7 +7,15 @@ import { mkdtempSync, readdirSync, readlinkSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { assert, assertEquals, assertInstanceOf } from "@std/assert";
 import { join } from "@std/path";
-import { UnixSocketError, UnixStream } from "../../mod.ts";
+import {
+  type Socket,
+  UnixDatagram,
+  UnixListener,
+  UnixSeqpacket,
+  UnixSeqpacketListener,
+  UnixSocketError,
+  UnixStream,
+} from "../../mod.ts";
 import { reactor } from "../../src/io/reactor.ts";
 import { RUNTIME } from "./runtime.ts";
 
@@ -26,16 +34,43 @@ export function withTempSocketPath<T>(body: (path: string) => T | Promise<T>): P
   return withTempDir((directory) => body(join(directory, "test.sock")));
 }
 
-/** Runs a body with two connected streams, closed afterwards. */
-export async function withSocketPair<T>(
-  body: (a: UnixStream, b: UnixStream) => T | Promise<T>,
+/** Runs a body with two connected sockets of a class, closed afterwards. */
+export async function withPair<S extends Socket, T = void>(
+  Class: { pair(): [S, S] },
+  body: (a: S, b: S) => T | Promise<T>,
 ): Promise<T> {
-  const [a, b] = UnixStream.pair();
+  const [a, b] = Class.pair();
   try {
     return await body(a, b);
   } finally {
     a.close();
     b.close();
+  }
+}
+
+/** Runs a body with two connected streams, closed afterwards. */
+export function withSocketPair<T>(
+  body: (a: UnixStream, b: UnixStream) => T | Promise<T>,
+): Promise<T> {
+  return withPair(UnixStream, body);
+}
+
+/** Runs a body with a socket of every class, closed afterwards. */
+export async function withEveryClass(
+  body: (sockets: Record<string, Socket>) => void | Promise<void>,
+): Promise<void> {
+  const unnamed = { kind: "unnamed" } as const;
+  const all: Record<string, Socket> = {
+    UnixStream: UnixStream.pair()[0],
+    UnixDatagram: UnixDatagram.unbound(),
+    UnixSeqpacket: UnixSeqpacket.pair()[0],
+    UnixListener: UnixListener.listen(unnamed),
+    UnixSeqpacketListener: UnixSeqpacketListener.listen(unnamed),
+  };
+  try {
+    await body(all);
+  } finally {
+    for (const socket of Object.values(all)) socket.close();
   }
 }
 

@@ -17,7 +17,7 @@ import {
   UnixStream,
 } from "../../mod.ts";
 import { callsMade, uniqueName } from "../support/raw.ts";
-import { assertFails, bytes, withSocketPair, withTempDir } from "../support/mod.ts";
+import { assertFails, bytes, withEveryClass, withSocketPair, withTempDir } from "../support/mod.ts";
 import { closeEach } from "../support/passing.ts";
 import {
   assertAllRefuse,
@@ -315,34 +315,22 @@ test("L227 shutdown() refuses other words with TypeError, and ends nothing", asy
   }
 });
 
-/** A socket of each class. */
-function everyClass(): Socket[] {
-  const unnamed = { kind: "unnamed" } as const;
-  return [
-    ...UnixStream.pair(),
-    ...UnixDatagram.pair(),
-    ...UnixSeqpacket.pair(),
-    UnixListener.listen(unnamed),
-    UnixSeqpacketListener.listen(unnamed),
-  ];
-}
-
 test("L227 the buffer sizes and peekOffset refuse wrong types with TypeError and others with RangeError", async () => {
-  const all = everyClass();
-  for (const socket of all) {
-    const before = [socket.sendBufferSize, socket.receiveBufferSize, socket.peekOffset];
-    const sizes: Calls = {
-      sendBufferSize: (size) => void (socket.sendBufferSize = size),
-      receiveBufferSize: (size) => void (socket.receiveBufferSize = size),
-    };
-    const offset: Calls = { peekOffset: (value) => void (socket.peekOffset = value) };
-    const noNumbers = [null, undefined, ...NOT_NUMBERS];
-    await assertAllRefuse(TypeError, noNumbers, { ...sizes, ...offset });
-    await assertAllRefuse(RangeError, [0, -1, 2 ** 31, ...NO_INTEGERS], sizes);
-    await assertAllRefuse(RangeError, [-2, 2 ** 31, ...NO_INTEGERS], offset);
-    assertEquals([socket.sendBufferSize, socket.receiveBufferSize, socket.peekOffset], before);
-  }
-  closeEach(all);
+  await withEveryClass(async (all) => {
+    for (const socket of Object.values(all)) {
+      const before = [socket.sendBufferSize, socket.receiveBufferSize, socket.peekOffset];
+      const sizes: Calls = {
+        sendBufferSize: (size) => void (socket.sendBufferSize = size),
+        receiveBufferSize: (size) => void (socket.receiveBufferSize = size),
+      };
+      const offset: Calls = { peekOffset: (value) => void (socket.peekOffset = value) };
+      const noNumbers = [null, undefined, ...NOT_NUMBERS];
+      await assertAllRefuse(TypeError, noNumbers, { ...sizes, ...offset });
+      await assertAllRefuse(RangeError, [0, -1, 2 ** 31, ...NO_INTEGERS], sizes);
+      await assertAllRefuse(RangeError, [-2, 2 ** 31, ...NO_INTEGERS], offset);
+      assertEquals([socket.sendBufferSize, socket.receiveBufferSize, socket.peekOffset], before);
+    }
+  });
 });
 
 test("L227 UnixStream.sendOutOfBand() refuses what is no byte", async () => {
