@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertGreater, assertLess } from "@std/assert";
 import { test } from "node:test";
 import { configure, UnixDatagram } from "../../mod.ts";
-import { counting, fillQueue, receiveTexts, takeQueued } from "../support/datagrams.ts";
+import { fillQueue, receiveTexts, takeQueued } from "../support/datagrams.ts";
 import { programCommand } from "../support/listening.ts";
 import {
   assertFails,
@@ -15,7 +15,7 @@ import {
 import { ample, QUEUE } from "../support/queue.ts";
 import { uniqueName } from "../support/raw.ts";
 import { eventually } from "../support/streams.ts";
-import { isPending, outcome, until } from "../support/waiting.ts";
+import { countCalls, isPending, outcome, until } from "../support/waiting.ts";
 
 /** A sender to a receiver; `send` waits for room, `sendSync` blocks for it. */
 interface Route {
@@ -192,14 +192,14 @@ test("D95 a sendTo() that waits tries again only now and then", async () => {
   using receiver = UnixDatagram.bind(`\0${uniqueName()}`);
   using sender = UnixDatagram.unbound();
   const filled = await fillQueue(sender, receiver.localAddr);
-  using sendings = counting("sendto");
+  using sendings = countCalls("sendto");
   const waiting = sender.sendTo(bytes("waited"), receiver.localAddr);
-  assertEquals(sendings.calls, 1);
+  assertEquals(sendings.counts.sendto, 1);
   // Epoll calls the unconnected sender writable, whatever happens at the receiver.
   await settled(50);
-  const early = sendings.calls;
+  const early = sendings.counts.sendto;
   assertLess(early, 50);
-  await until(() => sendings.calls >= early + 3, "three more tries");
+  await until(() => sendings.counts.sendto >= early + 3, "three more tries");
   await receiver.receive();
   await eventually(waiting);
   assertEquals(takeQueued(receiver), [...filled.slice(1), "waited"]);
@@ -210,12 +210,12 @@ test("D95 of many sendTo() that wait for one receiver only the first tries", asy
   using sender = UnixDatagram.unbound();
   const filled = await fillQueue(sender, receiver.localAddr);
   const first = sender.sendTo(bytes("first"), receiver.localAddr);
-  using sendings = counting("sendto");
+  using sendings = countCalls("sendto");
   const others = Array.from(
     { length: 20 },
     (_, i) => sender.sendTo(bytes(`${i}`), receiver.localAddr),
   );
-  assertEquals(sendings.calls, 0);
+  assertEquals(sendings.counts.sendto, 0);
   await eventually(receiveTexts(receiver, filled.length + 21));
   await Promise.all([first, ...others]);
 });

@@ -13,7 +13,6 @@ import { ReceiveBatch, SendBatch, UnixDatagram } from "../../mod.ts";
 import { Backoff } from "../../src/io/backoff.ts";
 import {
   batchOf,
-  counting,
   fillQueue,
   numbered,
   receiveTexts,
@@ -24,7 +23,7 @@ import { assertFails, bytes, text, withTempSocketPath } from "../support/mod.ts"
 import { ample, QUEUE } from "../support/queue.ts";
 import { callsMade, uniqueName } from "../support/raw.ts";
 import { eventually } from "../support/streams.ts";
-import { isPending } from "../support/waiting.ts";
+import { countCalls, isPending } from "../support/waiting.ts";
 
 /** Receives with batches until so many messages came. */
 async function receiveInBatches(receiver: UnixDatagram, count: number): Promise<string[]> {
@@ -275,10 +274,10 @@ for (const addressed of [false, true]) {
       const first = sender.sendMany(make(messages));
       // Turns of the event loop would let the first try again: these are none.
       for (let i = 0; i < 20; i++) await null;
-      using calls = counting("sendmmsg");
+      using calls = countCalls("sendmmsg");
       const second = sender.sendMany(make(["second"]));
       for (let i = 0; i < 20; i++) await null;
-      assertEquals(calls.calls, 0);
+      assertEquals(calls.counts.sendmmsg, 0);
       const received = await eventually(receiveTexts(receiver, QUEUE + 2));
       assertEquals(received, [...messages, "second"]);
       await Promise.all([first, second]);

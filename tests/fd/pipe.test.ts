@@ -6,13 +6,13 @@ import { Fd } from "../../mod.ts";
 import { assertFails, bytes, run, TestProcess, text, withTempDir } from "../support/mod.ts";
 import {
   digest,
-  isPending,
   O_CLOEXEC,
   O_NONBLOCK,
   openFlags,
   pattern,
   readExactly,
 } from "../support/streams.ts";
+import { isPending } from "../support/waiting.ts";
 
 /** Runs a body with a pipe, closed afterwards. */
 async function withPipe(body: (reader: Fd, writer: Fd) => void | Promise<void>): Promise<void> {

@@ -4,7 +4,8 @@ import { join } from "@std/path";
 import { test } from "node:test";
 import { Fd } from "../../mod.ts";
 import { assertFails, bytes, settled, text, withTempDir } from "../support/mod.ts";
-import { digest, eventually, isPending, pattern, readExactly } from "../support/streams.ts";
+import { digest, eventually, pattern, readExactly } from "../support/streams.ts";
+import { isPending } from "../support/waiting.ts";
 
 /** Runs a body with a pipe, closed afterwards. */
 async function withPipe(body: (reader: Fd, writer: Fd) => void | Promise<void>): Promise<void> {

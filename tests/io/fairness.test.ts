@@ -207,15 +207,13 @@ test("K214 a thousand idle sockets cost a busy one no system call", async () => 
   await roundTrips(10);
   const reads = idle.map(([, b]) => readText(b));
   await reactorTurn();
-  const calls = countCalls("recv", "read", "send", "epoll_ctl", "epoll_wait");
-  try {
+  {
+    using calls = countCalls("recv", "read", "send", "epoll_ctl", "epoll_wait");
     await roundTrips(100);
     const { recv, read, send, epoll_ctl, epoll_wait } = calls.counts;
     // Each read tries, waits, and tries again; nobody else does anything.
     assertEquals({ reads: recv + read, send, epoll_ctl }, { reads: 200, send: 100, epoll_ctl: 0 });
     assert(epoll_wait <= 200, `${epoll_wait} calls of epoll_wait`);
-  } finally {
-    calls.restore();
   }
   // Idle does not mean dead.
   idle.forEach(([a], index) => a.writeSync(bytes(`${index}`)));

@@ -9,7 +9,8 @@ import {
   text,
   withSocketPair,
 } from "../support/mod.ts";
-import { digest, eventually, isPending, pattern, readExactly } from "../support/streams.ts";
+import { digest, eventually, pattern, readExactly } from "../support/streams.ts";
+import { isPending } from "../support/waiting.ts";
 
 async function collect(readable: ReadableStream<Uint8Array>): Promise<Uint8Array> {
   return new Uint8Array(

@@ -10,7 +10,8 @@ import {
   withSocketPair,
   withTempSocketPath,
 } from "../support/mod.ts";
-import { digest, eventually, isPending, pattern } from "../support/streams.ts";
+import { digest, eventually, pattern } from "../support/streams.ts";
+import { isPending } from "../support/waiting.ts";
 
 /** Waits until a stream is closed, which happens a few turns after its web streams have ended. */
 async function closing(stream: UnixStream): Promise<void> {

@@ -11,7 +11,6 @@ import {
   rawConnect,
   rawSocket,
   underDescriptorLimit,
-  until,
 } from "../support/listening.ts";
 import {
   assertFails,
@@ -22,7 +21,7 @@ import {
   TestProcess,
   withTempSocketPath,
 } from "../support/mod.ts";
-import { isPending } from "../support/waiting.ts";
+import { isPending, until } from "../support/waiting.ts";
 
 /** Runs a body with a listener whose backlog is full, and the connections that fill it. */
 async function withFullBacklog<T>(

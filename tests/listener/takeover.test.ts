@@ -23,7 +23,6 @@ import {
   programCommand,
   rawConnect,
   rawSocket,
-  until,
   withLockedDirectory,
 } from "../support/listening.ts";
 import {
@@ -43,6 +42,7 @@ import {
   succeed,
   withRawSocket,
 } from "../support/raw.ts";
+import { until } from "../support/waiting.ts";
 
 /** Asserts that a listener's path leads to it. */
 async function assertServes(listener: UnixListener, path: string): Promise<void> {

@@ -5,7 +5,8 @@ import { sockets } from "../../ffi/mod.ts";
 import { errnoNumber } from "../../ffi/mod.ts";
 import type { UnixStream } from "../../mod.ts";
 import { assertFails, bytes, readText, text, withSocketPair } from "../support/mod.ts";
-import { isPending, pattern, readExactly } from "../support/streams.ts";
+import { pattern, readExactly } from "../support/streams.ts";
+import { isPending } from "../support/waiting.ts";
 
 /** Memory of 32 bytes, and a way to see it all: eight of them, from the eighth on, are in the view. */
 interface Target {

@@ -9,14 +9,8 @@ import {
   text,
   withSocketPair,
 } from "../support/mod.ts";
-import {
-  digest,
-  eventually,
-  isPending,
-  pattern,
-  readExactly,
-  withConnection,
-} from "../support/streams.ts";
+import { digest, eventually, pattern, readExactly, withConnection } from "../support/streams.ts";
+import { isPending } from "../support/waiting.ts";
 
 test("UnixStream.closeWrite() of the client ends one direction, and the server's goes on", async () => {
   await withConnection(async (client, server) => {

@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import { test } from "node:test";
 import { UnixStream } from "../../mod.ts";
 import { bytes, readText, text, withSocketPair } from "../support/mod.ts";
-import { isPending } from "../support/streams.ts";
+import { isPending } from "../support/waiting.ts";
 
 async function peekText(stream: UnixStream, size = 1024): Promise<string | null> {
   const buffer = new Uint8Array(size);

@@ -10,7 +10,8 @@ import {
   text,
   withSocketPair,
 } from "../support/mod.ts";
-import { digest, isPending, pattern, readExactly, withConnection } from "../support/streams.ts";
+import { digest, pattern, readExactly, withConnection } from "../support/streams.ts";
+import { isPending } from "../support/waiting.ts";
 
 test("B32 UnixStream carries a request, a reply and the end over a listener", async () => {
   await withConnection(async (client, server) => {

@@ -4,7 +4,6 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { native } from "../../ffi/mod.ts";
 import {
   type Address,
   type AddressLike,
@@ -13,7 +12,6 @@ import {
   UnixDatagram,
   UnixSocketError,
 } from "../../mod.ts";
-import type { Libc } from "../../ffi/libc/symbols.ts";
 import { ample } from "./queue.ts";
 import { bytes, text } from "./sockets.ts";
 
@@ -77,25 +75,6 @@ function plain(address: Address): unknown {
     return { ...address, bytes: [...address.bytes] };
   }
   return { ...address };
-}
-
-/** Counts the calls of one function of libc until the object is disposed of. */
-export function counting(name: keyof Libc): Disposable & { readonly calls: number } {
-  const libc = native().libc as unknown as Record<string, (...args: unknown[]) => unknown>;
-  const original = libc[name]!;
-  let calls = 0;
-  libc[name] = (...args) => {
-    calls++;
-    return original(...args);
-  };
-  return {
-    get calls() {
-      return calls;
-    },
-    [Symbol.dispose]() {
-      libc[name] = original;
-    },
-  };
 }
 
 /** Kinds of memory that hold these bytes, each under its name. */

@@ -154,11 +154,3 @@ export class Agent implements AsyncDisposable {
     return this.process[Symbol.asyncDispose]();
   }
 }
-
-/** Waits until a condition holds, looking once a turn of the event loop or every few milliseconds. */
-export async function until(condition: () => boolean, what: string): Promise<void> {
-  for (let look = 0; !condition(); look++) {
-    if (look > 10_000) throw new Error(`It never came to this: ${what}`);
-    await new Promise((resolve) => look < 100 ? setImmediate(resolve) : setTimeout(resolve, 2));
-  }
-}

@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 import { join } from "@std/path";
 import { UnixListener, UnixStream } from "../../mod.ts";
 import { ROOT } from "./runtime.ts";
-import { settled, withTempSocketPath } from "./sockets.ts";
+import { withTempSocketPath } from "./sockets.ts";
 
 export * from "./data.ts";
 
@@ -21,15 +21,6 @@ export function withConnection<T>(
     using server = await listener.accept();
     return await body(client, server, path);
   });
-}
-
-/** Whether a promise still waits after all that is due has run. */
-export async function isPending(promise: Promise<unknown>): Promise<boolean> {
-  let pending = true;
-  const settle = () => pending = false;
-  promise.then(settle, settle);
-  await settled();
-  return pending;
 }
 
 /**

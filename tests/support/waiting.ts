@@ -4,6 +4,7 @@
  */
 
 import { assert } from "@std/assert";
+import type { Libc } from "../../ffi/libc/symbols.ts";
 import { native } from "../../ffi/mod.ts";
 import { UnixSocketError, UnixStream } from "../../mod.ts";
 import { settled } from "./sockets.ts";
@@ -41,24 +42,20 @@ export async function outcome<T>(promise: Promise<T>): Promise<T | string> {
   }
 }
 
-/** Waits until a condition holds that no event tells. */
+/** Waits until a condition holds that no event tells: looks once a turn, then every few milliseconds. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
-  for (let tries = 0; tries < 2000; tries++) {
-    if (condition()) return;
-    await new Promise((resolve) => setTimeout(resolve, 5));
+  for (let look = 0; !condition(); look++) {
+    assert(look < 10_000, `waited in vain for ${what}`);
+    await new Promise((resolve) => look < 100 ? setImmediate(resolve) : setTimeout(resolve, 2));
   }
-  assert(condition(), `waited in vain for ${what}`);
 }
 
-type LibcName = "recv" | "read" | "send" | "accept4" | "epoll_wait" | "epoll_ctl" | "poll";
-
-/** Counts the calls of some functions of libc from now on, until `restore` is called. */
-export function countCalls(...names: LibcName[]): {
-  counts: Record<LibcName, number>;
-  restore(): void;
-} {
+/** Counts the calls of some functions of libc until it is disposed of. */
+export function countCalls<Name extends keyof Libc>(
+  ...names: Name[]
+): Disposable & { readonly counts: Readonly<Record<Name, number>> } {
   const libc = native().libc as unknown as Record<string, (...args: unknown[]) => unknown>;
-  const counts = {} as Record<LibcName, number>;
+  const counts = {} as Record<Name, number>;
   const originals = names.map((name) => [name, libc[name]!] as const);
   for (const [name, original] of originals) {
     counts[name] = 0;
@@ -69,7 +66,7 @@ export function countCalls(...names: LibcName[]): {
   }
   return {
     counts,
-    restore() {
+    [Symbol.dispose]() {
       for (const [name, original] of originals) libc[name] = original;
     },
   };
