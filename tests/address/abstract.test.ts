@@ -116,20 +116,6 @@ test("A20 an abstract name stays taken while a duplicate of its socket is open",
   UnixListener.listen(address).close();
 });
 
-test("A22 stream, datagram and seqpacket sockets can all have the same abstract name", async () => {
-  const name = bytes(uniqueName());
-  await withRawSocket("SOCK_DGRAM", async (datagram) => {
-    succeed(sockets.bind(datagram, packedName(name)));
-    // Another type is nobody here, not EPROTOTYPE as with a path.
-    await assertFails(() => UnixStream.connect(abstract(name)), "ECONNREFUSED", "connect");
-    using listener = UnixListener.listen(abstract(name));
-    await withRawSocket("SOCK_SEQPACKET", async (seqpacket) => {
-      succeed(sockets.bind(seqpacket, packedName(name)));
-      await assertConnects(listener, abstract(name));
-    });
-  });
-});
-
 const ISOLATED = ["unshare", "--net"];
 
 test(

@@ -9,14 +9,7 @@ import { join } from "@std/path";
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { native, sockaddr, sockets } from "../../ffi/mod.ts";
-import {
-  abstract,
-  type AddressLike,
-  SendBatch,
-  UnixDatagram,
-  UnixListener,
-  UnixSeqpacketListener,
-} from "../../mod.ts";
+import { abstract, type AddressLike, SendBatch, UnixDatagram } from "../../mod.ts";
 import { assertSameAddress, receiveTexts, takeQueued } from "../support/datagrams.ts";
 import { leaveStale } from "../support/listening.ts";
 import {
@@ -156,54 +149,11 @@ test("A13 a datagram socket without an address gets one by binding to the unname
   assertEquals(socket.localAddr.kind, "abstract");
 });
 
-test("A22 one abstract name serves a stream, a datagram and a seqpacket socket at once", async () => {
-  const name = abstract(uniqueName());
-  using stream = UnixListener.listen(name);
-  using datagram = UnixDatagram.bind(name);
-  using seqpacket = UnixSeqpacketListener.listen(name);
-  await assertFails(() => UnixDatagram.bind(name), "EADDRINUSE", "bind");
-  using client = UnixDatagram.unbound();
-  await client.sendTo(bytes("to the datagram socket"), name);
-  assertEquals(takeQueued(datagram), ["to the datagram socket"]);
-  await assertFails(() => stream.acceptSync({ timeout: 0 }), "ETIMEDOUT");
-  await assertFails(() => seqpacket.acceptSync({ timeout: 0 }), "ETIMEDOUT");
-});
-
-test("A22 UnixDatagram sending to an abstract name of another type fails with ECONNREFUSED", async () => {
-  const name = abstract(uniqueName());
-  using _stream = UnixListener.listen(name);
-  using client = UnixDatagram.unbound();
-  await assertFails(() => client.sendTo(bytes("?"), name), "ECONNREFUSED", "sendto");
-  await assertFails(() => client.connect(name), "ECONNREFUSED", "connect");
-});
-
 test("UnixDatagram.localAddr of a socket without an address is unnamed, as of both ends of a pair", () => {
   using unbound = UnixDatagram.unbound();
   const [a, b] = UnixDatagram.pair();
   using _a = a, _b = b;
   for (const socket of [unbound, a, b]) assertEquals(socket.localAddr, { kind: "unnamed" });
-});
-
-test("D110 UnixDatagram sending to the path of another type fails with EPROTOTYPE", async () => {
-  await withTempSocketPath(async (path) => {
-    using _stream = UnixListener.listen(path);
-    using _seqpacket = UnixSeqpacketListener.listen(`${path}.q`);
-    using client = UnixDatagram.unbound();
-    for (const wrong of [path, `${path}.q`]) {
-      const error = await assertFails(
-        () => client.sendTo(bytes("?"), wrong),
-        "EPROTOTYPE",
-        "sendto",
-      );
-      assertEquals(error.message, `Cannot send to "${wrong}": EPROTOTYPE`);
-      assertEquals(error.address, wrong);
-      await assertFails(() => client.sendToSync(bytes("?"), wrong), "EPROTOTYPE", "sendto");
-      await assertFails(() => client.connect(wrong), "EPROTOTYPE", "connect");
-      const batch = new SendBatch();
-      batch.add(bytes("?"), wrong);
-      await assertFails(() => client.sendMany(batch), "EPROTOTYPE", "sendmmsg");
-    }
-  });
 });
 
 test("D109 UnixDatagram without write permission on the socket's file fails with EACCES", async () => {

@@ -23,44 +23,6 @@ test("for await over a UnixDatagram gives the messages with their senders, and e
   });
 });
 
-test("for await over a UnixDatagram ends when the loop itself closes the socket", async () => {
-  const [a, b] = UnixDatagram.pair();
-  using _a = a;
-  for (const message of ["1", "2", "3"]) a.sendSync(bytes(message));
-  const messages: string[] = [];
-  for await (const { data } of b) {
-    messages.push(text(data));
-    if (messages.length === 2) b.close();
-  }
-  assertEquals(messages, ["1", "2"]);
-});
-
-test("leaving a loop over a UnixDatagram leaves it open, and another goes on where it stopped", async () => {
-  const [a, b] = UnixDatagram.pair();
-  using _a = a, _b = b;
-  for (const message of ["1", "2", "3"]) a.sendSync(bytes(message));
-  const messages: string[] = [];
-  for (let round = 0; round < 3; round++) {
-    for await (const { data } of b) {
-      messages.push(text(data));
-      break;
-    }
-  }
-  assertEquals(messages, ["1", "2", "3"]);
-  assertEquals(b.closed, false);
-});
-
-test("for await over a UnixDatagram ends when the descriptor is given away", async () => {
-  const [a, b] = UnixDatagram.pair();
-  using _a = a;
-  const loop = (async () => {
-    for await (const _ of b);
-  })();
-  assert(await isPending(loop));
-  using _same = UnixDatagram.fromFd(b.intoFd());
-  await eventually(loop);
-});
-
 test("UnixDatagram.readable gives whole messages, also empty ones, with their senders", async () => {
   await withTempSocketPath(async (path) => {
     using server = UnixDatagram.bind(path);

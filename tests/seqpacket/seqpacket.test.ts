@@ -3,17 +3,9 @@ import { test } from "node:test";
 import process from "node:process";
 import { assert, assertEquals } from "@std/assert";
 import { join } from "@std/path";
-import {
-  abstract,
-  SendBatch,
-  UnixDatagram,
-  UnixListener,
-  UnixSeqpacket,
-  UnixSeqpacketListener,
-  UnixStream,
-} from "../../mod.ts";
+import { SendBatch, UnixSeqpacket, UnixSeqpacketListener } from "../../mod.ts";
 import { file, sockets } from "../../ffi/mod.ts";
-import { freshName, python } from "../support/interop.ts";
+import { python } from "../support/interop.ts";
 import {
   assertFails,
   assertNoFdLeak,
@@ -124,44 +116,6 @@ test("E118 UnixSeqpacket.sendMany() sends to the peer whatever address a batch n
   });
 });
 
-test("E119 UnixSeqpacket.connect() fails with EPROTOTYPE at the path of another type", async () => {
-  await withTempDir(async (directory) => {
-    using _stream = UnixListener.listen(join(directory, "stream"));
-    using _datagram = UnixDatagram.bind(join(directory, "datagram"));
-    using _seqpacket = UnixSeqpacketListener.listen(join(directory, "seqpacket"));
-    for (const type of ["stream", "datagram"]) {
-      const path = join(directory, type);
-      await assertFails(() => UnixSeqpacket.connect(path), "EPROTOTYPE", "connect");
-      await assertFails(() => UnixSeqpacket.connectSync(path), "EPROTOTYPE", "connect");
-    }
-    const path = join(directory, "seqpacket");
-    await assertFails(() => UnixStream.connect(path), "EPROTOTYPE", "connect");
-    using sender = UnixDatagram.unbound();
-    await assertFails(() => sender.connect(path), "EPROTOTYPE", "connect");
-    await assertFails(() => sender.sendTo(bytes("x"), path), "EPROTOTYPE", "sendto");
-  });
-});
-
-test("E119 UnixSeqpacket.connect() fails with ECONNREFUSED at an abstract name of another type", async () => {
-  const name = abstract(freshName());
-  using _listener = UnixListener.listen(name);
-  await assertFails(() => UnixSeqpacket.connect(name), "ECONNREFUSED", "connect");
-});
-
-test("A22 UnixSeqpacketListener.listen() takes an abstract name beside the other types", async () => {
-  const name = abstract(freshName());
-  using streams = UnixListener.listen(name);
-  using datagrams = UnixDatagram.bind(name);
-  using seqpackets = UnixSeqpacketListener.listen(name);
-  using client = await UnixSeqpacket.connect(name);
-  using server = await seqpackets.accept();
-  await sendTexts(client, "here");
-  assertEquals(content(await server.receive()), "here");
-  assertEquals(client.remoteAddr, name);
-  await assertFails(() => streams.acceptSync({ timeout: 0 }), "ETIMEDOUT");
-  await assertFails(() => datagrams.receiveSync({ timeout: 0 }), "ETIMEDOUT");
-});
-
 test("E121 UnixSeqpacket.shutdown('read') leaves what has arrived, then comes the end", async () => {
   await withSeqpackets("unbound", async (client, server) => {
     await sendTexts(client, "one", "", "three");
@@ -221,15 +175,6 @@ test("UnixSeqpacket.closeWrite() ends one way: records, the end, and answers aft
     await sendTexts(server, "answer");
     assertEquals(content(await client.receive()), "answer");
   });
-});
-
-test("UnixSeqpacket.peerCredentials() of a pair is this process", () => {
-  const [a, b] = UnixSeqpacket.pair();
-  using _a = a;
-  using _b = b;
-  const expected = { pid: process.pid, uid: process.getuid!(), gid: process.getgid!() };
-  assertEquals(a.peerCredentials(), expected);
-  assertEquals(b.peerCredentials(), expected);
 });
 
 test(

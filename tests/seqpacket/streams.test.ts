@@ -6,30 +6,6 @@ import { content, fillRecords, sendTexts, withSeqpackets } from "../support/seqp
 import { eventually } from "../support/streams.ts";
 import { isPending } from "../support/waiting.ts";
 
-test("UnixSeqpacket iteration leaves the socket open when the loop is left", async () => {
-  await withSeqpackets("pair", async (a, b) => {
-    await sendTexts(a, "one", "two");
-    for await (const record of b) {
-      assertEquals(content(record), "one");
-      break;
-    }
-    assertEquals(b.closed, false);
-    assertEquals(content(await b.receive()), "two");
-  });
-});
-
-test("UnixSeqpacket iteration ends when the socket is closed meanwhile", async () => {
-  await withSeqpackets("pair", async (a, b) => {
-    await sendTexts(a, "one");
-    const iterator = b[Symbol.asyncIterator]();
-    assertEquals(content((await iterator.next()).value as Message), "one");
-    const next = iterator.next();
-    assert(await isPending(next));
-    b.close();
-    assertEquals(await next, { done: true, value: undefined });
-  });
-});
-
 test("UnixSeqpacket.readable takes no record before it is asked for one", async () => {
   await withSeqpackets("pair", async (a, b) => {
     await sendTexts(a, "one", "two");

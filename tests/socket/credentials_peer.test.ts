@@ -2,7 +2,7 @@ import { Buffer } from "node:buffer";
 import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertNotEquals, assertThrows } from "@std/assert";
-import { native } from "../../ffi/mod.ts";
+import { file, native } from "../../ffi/mod.ts";
 import {
   Fd,
   type FdLike,
@@ -166,6 +166,19 @@ test(
   },
 );
 
+for (const [name, , listeners] of KINDS) {
+  test(`H164 ${name}: a client's peer is this process, which listens, also after it closed`, async () => {
+    using listener = listeners.listen(UNNAMED);
+    using client = await (name === "UnixStream" ? UnixStream : UnixSeqpacket)
+      .connect(listener.addr);
+    using server = await listener.accept();
+    assertPeer(client, MYSELF);
+    server.close();
+    listener.close();
+    assertPeer(client, MYSELF);
+  });
+}
+
 test("H164 each end of a pair has its creator for a peer", () => {
   for (const pair of [UnixStream.pair(), UnixDatagram.pair(), UnixSeqpacket.pair()]) {
     using first = pair[0];
@@ -178,6 +191,8 @@ test("H164 each end of a pair has its creator for a peer", () => {
 test("H167 sockets that are not connected, and datagram sockets that are, have no peer", async () => {
   await withRawSocket("SOCK_STREAM", async (stream) => {
     assertEquals(byFunctions(stream), NOBODY);
+    using adopted = UnixStream.fromFd(file.duplicate(stream));
+    assertPeer(adopted, NOBODY);
     await withRawSocket("SOCK_SEQPACKET", (seqpacket) => {
       assertEquals(byFunctions(seqpacket), NOBODY);
     });

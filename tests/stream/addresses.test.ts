@@ -3,20 +3,17 @@ import { join } from "@std/path";
 import { existsSync, writeFileSync } from "node:fs";
 import process from "node:process";
 import { test } from "node:test";
-import { file, native, sockets } from "../../ffi/mod.ts";
+import { file } from "../../ffi/mod.ts";
 import { abstract, type Address, UnixListener, UnixStream } from "../../mod.ts";
 import {
   assertFails,
   assertNoFdLeak,
-  commandFor,
   readText,
-  RUNTIME,
-  TestProcess,
   withSocketPair,
   withTempDir,
   withTempSocketPath,
 } from "../support/mod.ts";
-import { program, withConnection } from "../support/streams.ts";
+import { withConnection } from "../support/streams.ts";
 
 const unnamed: Address = { kind: "unnamed" };
 
@@ -125,41 +122,6 @@ test("UnixStream.connect() with from leaves neither file nor descriptor when it 
       assert(!existsSync(from));
     })
   );
-});
-
-test("UnixStream.peerCredentials() of a pair are its creator's", async () => {
-  await withSocketPair((a, b) => {
-    const own = { pid: process.pid, uid: process.geteuid!(), gid: process.getegid!() };
-    assertEquals(a.peerCredentials(), own);
-    assertEquals(b.peerCredentials(), own);
-  });
-});
-
-test("UnixStream.peerCredentials() of an accepted stream are those of the process that connected", async () => {
-  await withTempSocketPath(async (path) => {
-    using listener = UnixListener.listen(path);
-    const command = commandFor(RUNTIME, program("stream_peer.ts"));
-    await using peer = new TestProcess([...command, path, "read:1"]);
-    using server = await listener.accept();
-    const theirs = { pid: peer.pid, uid: process.geteuid!(), gid: process.getegid!() };
-    assertEquals(server.peerCredentials(), theirs);
-    server.close();
-    assertEquals((await peer.finished).stderr, "");
-  });
-});
-
-test("UnixStream.peerCredentials() of a client are those of the process that listens", async () => {
-  await withConnection((client, server) => {
-    const own = { pid: process.pid, uid: process.geteuid!(), gid: process.getegid!() };
-    assertEquals(client.peerCredentials(), own);
-    server.close();
-    assertEquals(client.peerCredentials(), own);
-  });
-});
-
-test("UnixStream.peerCredentials() are null where there is no peer", () => {
-  using stream = UnixStream.fromFd(sockets.socket(native().abi.constants.SOCK_STREAM));
-  assertEquals(stream.peerCredentials(), null);
 });
 
 test("UnixStream.localAddr of an adopted socket is read from the kernel", async () => {
