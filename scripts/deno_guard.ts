@@ -1,18 +1,14 @@
 /**
- * Notes the errors that nothing catches in a test file on Deno. Once a file has called the `test` of `node:test`, Deno
- * drops those that come outside a test, even one that ends the module before it has declared its other tests.
+ * Makes a test file fail on Deno if something threw outside a test. Once a file has called the `test` of `node:test`,
+ * Deno drops such errors, even one that ends the module before it has declared its other tests.
  * @module
  */
 
-const path = Deno.env.get("AFUNIX_UNCAUGHT");
+const errors: unknown[] = [];
 
-function note(error: unknown): void {
-  const text = error instanceof Error ? error.stack ?? error.message : String(error);
-  Deno.writeTextFileSync(path!, JSON.stringify(text) + "\n", { append: true });
-}
+addEventListener("error", ({ error }) => errors.push(error));
+addEventListener("unhandledrejection", ({ reason }) => errors.push(reason));
 
-if (path !== undefined) {
-  Deno.env.delete("AFUNIX_UNCAUGHT");
-  addEventListener("error", (event) => note(event.error));
-  addEventListener("unhandledrejection", (event) => note(event.reason));
-}
+Deno.test.afterAll(() => {
+  if (errors.length > 0) throw errors[0];
+});

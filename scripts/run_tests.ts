@@ -6,15 +6,20 @@
  * @module
  */
 
-import { writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import process from "node:process";
-import { checks, runCheck } from "./testing/checks.ts";
+import { checks } from "./testing/checks.ts";
 import { machine, slowdown } from "./testing/emulation.ts";
-import type { Report } from "./testing/junit.ts";
+import { hasFailed, type Result } from "./testing/junit.ts";
 import { type Options, parseOptions, type RuntimeName, usage } from "./testing/options.ts";
-import { endChildrenOnSignals } from "./testing/process.ts";
+import { killGroupsAtExit, run } from "./testing/process.ts";
 import { describeRuntime } from "./testing/runtimes.ts";
-import { failure, findTestFiles, runFile } from "./testing/suite.ts";
+import { findTestFiles, runFile, wholeFailure } from "./testing/suite.ts";
+
+/** Milliseconds that one check may take. */
+const CHECK_TIMEOUT = 300_000;
 
 /** Milliseconds after which no further file is started on a runtime. */
 const RUNTIME_BUDGET = 20 * 60_000 * slowdown;
@@ -28,114 +33,110 @@ export interface Run {
   /** The day of the run, as in 2026-11-29. */
   date: string;
   /** By the path of the test file. */
-  files: Record<string, Report>;
+  files: Record<string, Result[]>;
 }
 
+/** Returns the exit code. */
 async function main(options: Options): Promise<number> {
   if (options.help) {
     console.log(usage);
     return 0;
   }
-  endChildrenOnSignals();
+  const files = findTestFiles(options.files);
+  if (files.length === 0) throw new Error("No test file's path contains that");
+  killGroupsAtExit();
   const failedChecks = options.checks ? await runChecks() : [];
   const runs: Run[] = [];
-  for (const runtime of options.suite ? options.runtimes : []) await runOn(runtime, options, runs);
-  const total = sum(runs);
+  for (const runtime of options.suite ? options.runtimes : []) {
+    await runSuite(runtime, files, options, runs);
+  }
+  const all = runs.flatMap(resultsOf);
   console.log();
   // Again, for logs of which only the end is kept.
-  for (const { name, message } of total.failed) {
-    console.log(`✗ ${name}\n${indented(message, "    ")}\n`);
-  }
+  for (const failure of runs.flatMap(failuresOf)) console.log(`${describe(failure, "")}\n`);
   if (failedChecks.length > 0) console.log(`✗ Failed before the suite: ${failedChecks.join(", ")}`);
-  if (options.suite) console.log(summary(total));
-  return failedChecks.length + total.failed.length > 0 ? 1 : 0;
+  if (options.suite) console.log(summary(all));
+  return failedChecks.length > 0 || all.some(hasFailed) ? 1 : 0;
 }
 
-/** Runs all checks; returns the titles of those that failed. */
+/** Returns the titles of the checks that failed. */
 async function runChecks(): Promise<string[]> {
   const failed: string[] = [];
-  for (const check of checks) {
+  for (const [title, command] of Object.entries(checks)) {
     const start = performance.now();
-    const found = await runCheck(check);
-    mark(found === undefined, check.title, performance.now() - start);
-    if (found === undefined) continue;
-    failed.push(check.title);
-    console.log(indented(found, "    "));
+    const [program, ...args] = command.split(" ");
+    const { code, end, output } = await run(program!, args, CHECK_TIMEOUT);
+    mark(code === 0, title, start);
+    if (code === 0) continue;
+    failed.push(title);
+    console.log(indented(`${output.trim()}\nIt ${end}`.trim(), "    "));
   }
   return failed;
 }
 
 /** Runs the test files on one runtime, in their order and `jobs` at a time; adds the run to `runs`. */
-async function runOn(runtime: RuntimeName, options: Options, runs: Run[]): Promise<void> {
-  const { fileTimeout, jobs, results } = options;
-  const date = new Date().toISOString().slice(0, 10);
-  const run: Run = { runtime, machine, date, files: {} };
-  runs.push(run);
+async function runSuite(
+  runtime: RuntimeName,
+  files: readonly string[],
+  { fileTimeout, jobs, resultsFile }: Options,
+  runs: Run[],
+): Promise<void> {
   const start = performance.now();
-  const end = (file: string, report: Report, fileStart = start) => {
-    print(file, report, performance.now() - fileStart);
-    run.files[file] = report;
-    // After each file, so that a run that is cut off leaves what it came to.
-    if (results !== undefined) writeFileSync(results, JSON.stringify({ runs }, null, 1));
-  };
-  try {
-    run.runtime = await describeRuntime(runtime);
-    console.log(`\n${run.runtime}`);
-    const files = findTestFiles(options.files);
-    if (files.length === 0) throw new Error("no test file fits");
-    const waiting = files.values();
-    const runWaiting = async () => {
-      for (const file of waiting) {
-        const fileStart = performance.now();
-        const report = fileStart - start > RUNTIME_BUDGET
-          ? failure("The file was not started: the time for this runtime is over")
-          : await runFile(runtime, file, fileTimeout);
-        end(file, report, fileStart);
-      }
-    };
-    await Promise.all(Array.from({ length: jobs }, runWaiting));
-  } catch (error) {
-    end("tests", failure(`Cannot run them: ${error instanceof Error ? error.message : error}`));
-  }
-  const total = sum([run]);
-  mark(total.failed.length === 0, `${run.runtime}: ${summary(total)}`, performance.now() - start);
-}
-
-/** Prints how a file ended. */
-function print(file: string, report: Report, milliseconds: number): void {
-  mark(report.failed.length === 0, `${file}: ${summary(report)}`, milliseconds, "  ");
-  for (const { name, message, leftOut } of report.skipped) {
-    const reason = message === "" ? "" : ` (${message})`;
-    console.log(`      ${leftOut ? "left out" : "skipped"}: ${name}${reason}`);
-  }
-  for (const { name, message } of report.failed) {
-    console.log(`    ✗ ${name}\n${indented(message, "        ")}`);
-  }
-}
-
-/** What runs came to, with the place of each failure before its name. */
-function sum(runs: readonly Run[]): Report {
-  const total: Report = { passed: [], skipped: [], failed: [] };
-  for (const { runtime, files } of runs) {
-    for (const [file, { passed, skipped, failed }] of Object.entries(files)) {
-      const place = `${runtime.split(" ")[0]}: ${file}`;
-      total.passed.push(...passed);
-      total.skipped.push(...skipped);
-      total.failed.push(...failed.map((each) => ({ ...each, name: `${place}: ${each.name}` })));
+  const date = new Date().toISOString().slice(0, 10);
+  const run: Run = { runtime: await describeRuntime(runtime), machine, date, files: {} };
+  runs.push(run);
+  console.log(`\n${run.runtime}`);
+  const reports = mkdtempSync(join(tmpdir(), "afunix-test-"));
+  process.on("exit", () => rmSync(reports, { recursive: true, force: true }));
+  const waiting = files.values();
+  const runWaiting = async () => {
+    for (const file of waiting) {
+      const fileStart = performance.now();
+      const results = fileStart - start > RUNTIME_BUDGET
+        ? [wholeFailure("The file was not started: the time for this runtime is over")]
+        : await runFile(runtime, file, fileTimeout, reports);
+      run.files[file] = results;
+      mark(!results.some(hasFailed), `${file}: ${summary(results)}`, fileStart, "  ");
+      const others = results.filter(({ outcome }) => outcome !== "passed");
+      for (const result of others) console.log(describe(result, "    "));
+      // After each file, so that a run that is cut off leaves what it came to.
+      if (resultsFile !== undefined) writeFileSync(resultsFile, JSON.stringify({ runs }, null, 1));
     }
-  }
-  return total;
+  };
+  await Promise.all(Array.from({ length: jobs }, runWaiting));
+  const results = resultsOf(run);
+  mark(!results.some(hasFailed), `${run.runtime}: ${summary(results)}`, start);
 }
 
-function mark(passed: boolean, title: string, milliseconds: number, indent = ""): void {
-  console.log(`${indent}${passed ? "✓" : "✗"} ${title} (${(milliseconds / 1000).toFixed(1)} s)`);
+/** What is printed of a test that did not pass. */
+function describe({ name, outcome, message }: Result, indent: string): string {
+  if (outcome === "failed") return `${indent}✗ ${name}\n${indented(message, `${indent}    `)}`;
+  return `${indent}  ${outcome}: ${name}${message === "" ? "" : ` (${message})`}`;
 }
 
-function summary({ passed, failed, skipped }: Report): string {
-  const leftOut = skipped.filter((each) => each.leftOut).length;
-  const others = skipped.length - leftOut;
-  return `${passed.length} passed, ${failed.length} failed` +
-    (others > 0 ? `, ${others} skipped` : "") + (leftOut > 0 ? `, ${leftOut} left out` : "");
+function mark(passed: boolean, title: string, start: number, indent = ""): void {
+  const seconds = ((performance.now() - start) / 1000).toFixed(1);
+  console.log(`${indent}${passed ? "✓" : "✗"} ${title} (${seconds} s)`);
+}
+
+function resultsOf({ files }: Run): Result[] {
+  return Object.values(files).flat();
+}
+
+/** The failures of a run, named by its runtime and their files too. */
+function failuresOf({ runtime, files }: Run): Result[] {
+  const place = runtime.split(" ")[0];
+  return Object.entries(files).flatMap(([file, results]) =>
+    results.filter(hasFailed).map((each) => ({ ...each, name: `${place}: ${file}: ${each.name}` }))
+  );
+}
+
+function summary(results: readonly Result[]): string {
+  const count = (wanted: Result["outcome"]) =>
+    results.filter(({ outcome }) => outcome === wanted).length;
+  const others = (["skipped", "left out"] as const).filter(count)
+    .map((outcome) => `, ${count(outcome)} ${outcome}`);
+  return `${count("passed")} passed, ${count("failed")} failed${others.join("")}`;
 }
 
 function indented(text: string, by: string): string {
@@ -145,7 +146,7 @@ function indented(text: string, by: string): string {
 }
 
 try {
-  process.exitCode = await main(parseOptions(process.argv.slice(2), slowdown));
+  process.exitCode = await main(parseOptions(process.argv.slice(2)));
 } catch (error) {
   console.error(`${error instanceof Error ? error.message : error}\n\n${usage}`);
   process.exitCode = 2;

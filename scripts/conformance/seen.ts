@@ -2,7 +2,7 @@
 
 import { CASES } from "../../tests/conformance/cases.ts";
 import type { Run } from "../run_tests.ts";
-import type { Noted } from "../testing/junit.ts";
+import { hasFailed, type Result } from "../testing/junit.ts";
 import { numbersOfTitle } from "./sources.ts";
 
 /** The suite on one runtime and one kind of machine. */
@@ -34,28 +34,29 @@ export function summarize(runs: readonly Run[], testFiles: number): Seen[] {
   }));
   // Only Node.js tells why a test was skipped.
   const reasons = new Map(
-    merged.flatMap(({ files }) => Object.values(files)).flatMap(({ skipped }) => skipped)
-      .filter(({ message }) => message !== "").map(({ name, message }) => [name, message]),
+    merged.flatMap(({ files }) => Object.values(files).flat())
+      .filter((result) => wasSkipped(result) && result.message !== "")
+      .map(({ name, message }) => [name, message]),
   );
-  const groupOf = ({ name, message }: Noted) => {
+  const groupOf = ({ name, message }: Result) => {
     const reason = message || reasons.get(name);
     if (reason === undefined) return name;
     const others = [...reasons.values()].filter((each) => each === reason).length;
     return others > 1 ? reason : `${name}: ${reason}`;
   };
   return merged.map(({ runtime, machine, date, files }) => {
-    const reports = Object.values(files);
-    const passed = reports.flatMap((report) => report.passed);
-    const skipped = reports.flatMap((report) => report.skipped);
-    const failed = reports.flatMap((report) => report.failed.map(({ name }) => name));
-    const good = new Set(passed.flatMap(numbersOfTitle));
-    const bad = new Set(failed.flatMap(numbersOfTitle));
+    const results = Object.values(files).flat();
+    const passed = results.filter(({ outcome }) => outcome === "passed");
+    const skipped = results.filter(wasSkipped);
+    const failed = results.filter(hasFailed);
+    const good = new Set(passed.flatMap(({ name }) => numbersOfTitle(name)));
+    const bad = new Set(failed.flatMap(({ name }) => numbersOfTitle(name)));
     const ids = [...CASES.keys()];
     const seen: Seen = {
       runtime,
       machine,
       date,
-      files: [reports.length, testFiles],
+      files: [Object.keys(files).length, testFiles],
       passed: passed.length,
       skipped: skipped.length,
       failed: failed.length,
@@ -75,6 +76,10 @@ export function replaced(before: readonly Seen[], after: readonly Seen[]): Seen[
   const same = (a: Seen) => (b: Seen) => a.machine === b.machine && nameOf(a) === nameOf(b);
   const kept = before.map((each) => after.find(same(each)) ?? each);
   return [...kept, ...after.filter((each) => !before.some(same(each)))];
+}
+
+function wasSkipped({ outcome }: Result): boolean {
+  return outcome === "skipped" || outcome === "left out";
 }
 
 /** "deno". */

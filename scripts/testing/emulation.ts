@@ -2,7 +2,7 @@
 
 import process from "node:process";
 import { type Limit, limits } from "../arm64/limits.ts";
-import type { Noted, Report } from "./junit.ts";
+import type { Result } from "./junit.ts";
 import type { RuntimeName } from "./options.ts";
 
 /** Set by `npm run test:arm64` where it emulates. */
@@ -22,29 +22,25 @@ const limitsHere = limits.filter(({ inUserNamespace }) =>
 );
 
 /**
- * Moves the failures that the emulator's limits explain from the failed tests of a file to the skipped ones, as left
- * out. All tests run, so each run shows whether the list of limits is right: a test that the list names by its title
- * and that passes is a failure.
+ * Makes the failures that the emulator's limits explain "left out". All tests run, so each run shows whether the list of
+ * limits is right: a test that the list names by its title and that passes is a failure.
  */
 export function withLeftOut(
-  report: Report,
+  results: readonly Result[],
   runtime: RuntimeName,
   file: string,
   list: readonly Limit[] = limitsHere,
-): Report {
+): Result[] {
   const key = file.replace(/^tests\//, "").replace(/\.test\.ts$/, "");
   const here = list.filter(({ runtimes }) => runtimes?.includes(runtime) ?? true);
-  const titlesOf = ({ tests }: Limit) => tests?.[key] ?? [];
-  const skipped = [...report.skipped];
-  const failed: Noted[] = [];
-  for (const noted of report.failed) {
-    const { name, message } = noted;
-    const limit = here.find((each) => each.symptom?.test(message) || titlesOf(each).includes(name));
-    if (limit === undefined) failed.push(noted);
-    else skipped.push({ name, message: limit.reason, leftOut: true });
-  }
-  for (const name of here.flatMap(titlesOf).filter((title) => report.passed.includes(title))) {
-    failed.push({ name, message: "It passes: take it off scripts/arm64/limits.ts" });
-  }
-  return { ...report, skipped, failed };
+  return results.map((result) => {
+    const { name, outcome, message } = result;
+    const named = here.find(({ tests }) => tests?.[key]?.includes(name));
+    if (outcome === "passed" && named !== undefined) {
+      return { name, outcome: "failed", message: "It passes: take it off scripts/arm64/limits.ts" };
+    }
+    const limit = named ?? here.find(({ symptom }) => symptom?.test(message));
+    if (outcome !== "failed" || limit === undefined) return result;
+    return { name, outcome: "left out", message: limit.reason };
+  });
 }

@@ -1,84 +1,58 @@
-/** Reads the JUnit reports of the three runtimes. */
+/** Reads JUnit reports, the one format that all three runtimes write. */
 
-import { DOMParser, type Element, type Node, onErrorStopParsing } from "@xmldom/xmldom";
+import { DOMParser, type Element, onErrorStopParsing } from "@xmldom/xmldom";
 
-/** A test, and why it failed or was skipped. */
-export interface Noted {
+/** How a test ended. */
+export interface Result {
+  /** Its title after those around it: "suite > test". */
   name: string;
+  /** "left out": an emulator cannot run it. */
+  outcome: "passed" | "failed" | "skipped" | "left out";
+  /** Why it did not pass, where that is known. */
   message: string;
-  /** Skipped because an emulator cannot run it. */
-  leftOut?: true;
-}
-
-/** How the tests of a file ended. */
-export interface Report {
-  /** Their titles; a title of several tests is there as often. */
-  passed: string[];
-  skipped: Noted[];
-  failed: Noted[];
 }
 
 /**
- * Counts the tests in a report. Each leaf counts once; a suite or a test with subtests counts only if it failed although
- * everything in it passed. Returns undefined if the report is incomplete, as it is after a crash.
+ * Returns how the tests in a report ended, or undefined if the report is incomplete, as it is after a crash. A test with
+ * subtests is left to them, unless it failed although all of them passed.
  */
-export function parseReport(xml: string): Report | undefined {
-  const root = rootOf(xml);
-  if (root === undefined) return undefined;
-  const entries = [...entriesIn(root, "")];
-  const report: Report = { passed: [], skipped: [], failed: [] };
-  for (const { name, element } of entries) {
-    const inner = entries.filter((other) => other.name.startsWith(`${name} > `));
-    const [skip] = childrenOf(element, /^skipped$/);
-    const failure = failureOf(element);
-    if (failure !== undefined) {
-      if (inner.some((other) => failureOf(other.element))) continue;
-      report.failed.push({ name, message: messageOf(failure) });
-    } else if (inner.length > 0) continue;
-    else if (skip !== undefined) report.skipped.push({ name, message: messageOf(skip) });
-    else if (element.tagName === "testcase") report.passed.push(name);
-  }
-  return report;
-}
-
-function rootOf(xml: string): Element | undefined {
+export function parseReport(xml: string): Result[] | undefined {
+  let results: Result[];
   try {
-    const parser = new DOMParser({ onError: onErrorStopParsing });
-    return parser.parseFromString(xml, "text/xml").documentElement ?? undefined;
+    const report = new DOMParser({ onError: onErrorStopParsing }).parseFromString(xml, "text/xml");
+    results = [...report.getElementsByTagName("testcase")].map(resultOf);
   } catch {
     return undefined;
   }
+  return results.filter(({ name, outcome }) => {
+    const subtests = results.filter((other) => other.name.startsWith(`${name} > `));
+    return subtests.length === 0 || (outcome === "failed" && !subtests.some(hasFailed));
+  });
 }
 
-/** Every suite and test. Deno lists subtests flat, as "test > subtest"; Bun and Node.js nest them. */
-function* entriesIn(
-  parent: Element,
-  outer: string,
-): Generator<{ name: string; element: Element }> {
-  for (const element of childrenOf(parent, /^test(case|suite)$/)) {
-    const title = (element.getAttribute("name") ?? "").replaceAll(/\s+/g, " ");
-    // Deno and Bun have a suite for each file, which is no test's parent.
-    const isFile = parent.tagName === "testsuites" && element.tagName === "testsuite" &&
-      /\.ts$/.test(title);
-    const name = isFile ? "" : outer === "" ? title : `${outer} > ${title}`;
-    if (!isFile) yield { name, element };
-    yield* entriesIn(element, name);
-  }
+export function hasFailed({ outcome }: Result): boolean {
+  return outcome === "failed";
 }
 
-/** Deno notes a cancelled test as an error; a todo that fails is noted as skipped too, and is no failure. */
-function failureOf(element: Element): Element | undefined {
-  if (childrenOf(element, /^skipped$/).length > 0) return undefined;
-  return childrenOf(element, /^(failure|error)$/)[0];
+function resultOf(test: Element): Result {
+  // Deno and Bun put a suite around each file.
+  const name = nameOf(test).replace(/^\S+\.ts > /, "");
+  const child = (tag: string) => test.getElementsByTagName(tag).item(0);
+  // Node.js writes both for a todo that fails, which is no failure. Deno writes an error for a cancelled test.
+  const note = child("skipped") ?? child("failure") ?? child("error");
+  if (note === null) return { name, outcome: "passed", message: "" };
+  const message = note.textContent?.trim() || note.getAttribute("message") || "";
+  return {
+    name,
+    outcome: note.tagName === "skipped" ? "skipped" : "failed",
+    // Node.js writes the value of `skip` and `todo`.
+    message: message === "true" ? "" : message,
+  };
 }
 
-function childrenOf(element: Element, tag: RegExp): Element[] {
-  return [...element.childNodes].filter((node: Node): node is Element => tag.test(node.nodeName));
-}
-
-function messageOf(element: Element): string {
-  const message = element.getAttribute("message") ?? "";
-  const text = (element.textContent ?? "").trim();
-  if (text === "") return message === "true" ? "" : message;
-  return text.includes(message) ? text : `${message}\n${text}`;
+/** Bun and Node.js nest suites. Deno lists subtests flat, as "test > subtest". */
+function nameOf(element: Element): string {
+  const title = (element.getAttribute("name") ?? "").replaceAll(/\s+/g, " ");
+  const parent = element.parentNode as Element;
+  return parent.tagName === "testsuite" ? `${nameOf(parent)} > ${title}` : title;
 }

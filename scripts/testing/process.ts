@@ -1,14 +1,15 @@
-/** Child processes in their own process group, so that nothing they start outlives them. */
+/** Child processes in process groups of their own, so that nothing they start outlives them. */
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { constants } from "node:os";
 import process from "node:process";
 
 export interface Finished {
-  /** null if a signal ended it. */
+  /** null if the process was killed or could not be started. */
   code: number | null;
-  signal: string | null;
-  timedOut: boolean;
+  /** "exited with code 1", "was killed by SIGSEGV", "was still running after 180 s". */
+  end: string;
   /** The end of what it wrote to stdout and stderr, in order of arrival. */
   output: string;
 }
@@ -16,71 +17,66 @@ export interface Finished {
 /** Characters of output that are kept. */
 const MAX_OUTPUT = 1_000_000;
 
-/** Milliseconds for the output of a process that has ended, while another holds its pipes. */
+/** Milliseconds to read the rest of the output if a process that left the group holds the pipes. */
 const DRAIN_MS = 1000;
 
-const running = new Set<ChildProcess>();
+/** The leaders of the groups that run. */
+const running = new Set<number>();
 
-/** Runs a command to its end. Rejects only if it cannot be started. */
+/** Runs a command to its end, for `timeout` milliseconds at most. */
 export async function run(
   command: string,
   args: readonly string[],
-  { timeout, env = {} }: { timeout?: number; env?: Record<string, string> } = {},
+  timeout: number,
 ): Promise<Finished> {
   const child = spawn(command, args, {
     stdio: ["ignore", "pipe", "pipe"],
     detached: true,
+    timeout,
+    killSignal: "SIGKILL",
     env: {
       ...process.env,
       NO_COLOR: "1",
-      // It would take descriptors in programs that count theirs.
+      // The check for a newer version would take descriptors in programs that count theirs.
       DENO_NO_UPDATE_CHECK: "1",
-      ...env,
       FORCE_COLOR: undefined,
       NODE_TEST_CONTEXT: undefined,
-      // Who has set this would not see a test that needs it.
+      // Tests look at warnings.
       NODE_NO_WARNINGS: undefined,
     },
   });
-  running.add(child);
+  const { pid, stdout, stderr } = child;
+  if (pid === undefined) {
+    const [error] = await once(child, "error");
+    return { code: null, end: "could not be started", output: String(error) };
+  }
+  running.add(pid);
   let output = "";
-  for (const stream of [child.stdout, child.stderr]) {
+  for (const stream of [stdout, stderr]) {
     stream.setEncoding("utf8").on("data", (text: string) => {
       output = (output + text).slice(-MAX_OUTPUT);
     });
   }
-  let timedOut = false;
-  const timer = timeout === undefined ? undefined : setTimeout(() => {
-    timedOut = true;
-    killGroup(child);
-  }, timeout);
-  // A process that left the group may hold the pipes for ever.
   child.on("exit", () => {
-    setTimeout(() => [child.stdout, child.stderr].forEach((pipe) => pipe.destroy()), DRAIN_MS)
-      .unref();
+    running.delete(pid);
+    killGroup(pid);
+    setTimeout(() => [stdout, stderr].forEach((stream) => stream.destroy()), DRAIN_MS).unref();
   });
-  try {
-    const [code, signal] = await once(child, "close");
-    return { code, signal, timedOut, output };
-  } finally {
-    clearTimeout(timer);
-    running.delete(child);
-    killGroup(child);
+  const [code, signal] = await once(child, "close");
+  if (child.killed) return { code, end: `was still running after ${timeout / 1000} s`, output };
+  const end = signal === null ? `exited with code ${code}` : `was killed by ${signal}`;
+  return { code, end, output };
+}
+
+/** Makes this process kill the running groups when it ends, by a signal too. */
+export function killGroupsAtExit(): void {
+  process.on("exit", () => running.forEach(killGroup));
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.on(signal, () => process.exit(128 + constants.signals[signal]));
   }
 }
 
-/** Makes Ctrl-C and SIGTERM end the running child processes too. */
-export function endChildrenOnSignals(): void {
-  for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
-    process.on(signal, () => {
-      for (const child of running) killGroup(child);
-      process.exit(code);
-    });
-  }
-}
-
-function killGroup({ pid }: ChildProcess): void {
-  if (pid === undefined) return;
+function killGroup(pid: number): void {
   try {
     process.kill(-pid, "SIGKILL");
   } catch {

@@ -51,10 +51,9 @@ export function testArguments(runtime: RuntimeName, file: string, report: string
   }
 }
 
-/** "deno 2.9.5"; rejects if the runtime cannot be started. */
+/** "deno 2.9.5"; "deno" alone if it cannot say its version. */
 export async function describeRuntime(runtime: RuntimeName): Promise<string> {
-  const { code, output } = await run(runtime, ["--version"]);
+  const { output } = await run(runtime, ["--version"], testTimeout);
   const version = /\d+\.\d+\.\d+\S*/.exec(output)?.[0];
-  if (code !== 0 || version === undefined) throw new Error(`${runtime} --version says: ${output}`);
-  return `${runtime} ${version}`;
+  return version === undefined ? runtime : `${runtime} ${version}`;
 }

@@ -1,11 +1,10 @@
 /** Runs test files, and judges how they ended. */
 
-import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, globSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import process from "node:process";
+import { stripVTControlCharacters } from "node:util";
 import { withLeftOut } from "./emulation.ts";
-import { type Noted, parseReport, type Report } from "./junit.ts";
+import { hasFailed, parseReport, type Result } from "./junit.ts";
 import type { RuntimeName } from "./options.ts";
 import { type Finished, run } from "./process.ts";
 import { testArguments } from "./runtimes.ts";
@@ -16,77 +15,34 @@ export function findTestFiles(parts: readonly string[] = [""]): string[] {
     .filter((file) => parts.some((part) => file.includes(part)));
 }
 
-/** Runs one test file in a process of its own, so that a crash or a hang has an address. */
+/** Runs one test file in a process of its own, so that a crash or a hang is known to be its. */
 export async function runFile(
   runtime: RuntimeName,
   file: string,
   timeout: number,
-): Promise<Report> {
-  const folder = mkdtempSync(join(tmpdir(), "afunix-test-"));
-  const remove = () => rmSync(folder, { recursive: true, force: true });
-  process.once("exit", remove);
-  const reportPath = join(folder, "report.xml");
-  const uncaughtPath = join(folder, "uncaught.jsonl");
-  try {
-    const finished = await run(runtime, testArguments(runtime, file, reportPath), {
-      timeout,
-      env: { AFUNIX_UNCAUGHT: uncaughtPath },
-    });
-    const report = parseReport(contents(reportPath));
-    const uncaught = contents(uncaughtPath).split("\n").filter(Boolean)
-      .map((line) => JSON.parse(line));
-    return withLeftOut(judge(finished, report, uncaught, timeout), runtime, file);
-  } catch (error) {
-    return failure(`The file cannot be run: ${error}`);
-  } finally {
-    process.off("exit", remove);
-    remove();
-  }
+  reportFolder: string,
+): Promise<Result[]> {
+  const report = join(reportFolder, `${runtime}-${file.replaceAll("/", "-")}.xml`);
+  const finished = await run(runtime, testArguments(runtime, file, report), timeout);
+  const xml = existsSync(report) ? readFileSync(report, "utf8") : "";
+  return withLeftOut(judge(finished, parseReport(xml)), runtime, file);
 }
 
-/** Adds to a report what it does not tell: crashes, hangs, errors outside tests, and files without a test. */
-export function judge(
-  { code, signal, timedOut, output }: Finished,
-  report: Report | undefined,
-  uncaught: readonly string[],
-  timeout: number,
-): Report {
-  const end = signal === null
-    ? `The file exited with code ${code}`
-    : `The file was killed by ${signal}`;
-  if (timedOut) return failure(`The file was still running after ${timeout / 1000} s`, output);
+/** Adds what a report does not tell: crashes, hangs, errors outside tests, and files without a test. */
+export function judge({ code, end, output }: Finished, report: Result[] | undefined): Result[] {
   if (report === undefined) {
     const hint = code === 0 ? " (has it no test, or did something call process.exit?)" : "";
-    return failure(`${end} without a complete report${hint}`, output);
+    return [wholeFailure(`The file ${end} and left no complete report${hint}`, output)];
   }
-  const failed = [...report.failed];
-  for (const error of uncaught) {
-    const first = error.split("\n")[0]!;
-    if (failed.some(({ message }) => message.includes(first))) continue;
-    failed.push({ name: "(outside a test)", message: error });
+  if (report.some(hasFailed)) return report;
+  if (code !== 0) {
+    return [...report, wholeFailure(`The file ${end}, although no test failed`, output)];
   }
-  if (failed.length === 0 && code !== 0) {
-    return { ...report, failed: failure(`${end}, although no test failed`, output).failed };
-  }
-  if (failed.length + report.passed.length + report.skipped.length === 0) {
-    return failure("The file has no test");
-  }
-  return { ...report, failed };
+  return report.length > 0 ? report : [wholeFailure("The file has no test")];
 }
 
-/** The report of a file that failed as a whole, with the last lines of what it wrote. */
-export function failure(what: string, output = ""): Report {
-  // deno-lint-ignore no-control-regex
-  const plain = output.replaceAll(/\x1b\[[\d;]*m/g, "").trimEnd();
-  const lines = [what, ...plain.split("\n").slice(-25)];
-  const failed: Noted = { name: "(as a whole)", message: lines.join("\n").trim() };
-  return { passed: [], skipped: [], failed: [failed] };
-}
-
-function contents(path: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return "";
-  }
+/** The failure of a file as a whole, with the last lines of what it wrote. */
+export function wholeFailure(what: string, output = ""): Result {
+  const lines = stripVTControlCharacters(output).trimEnd().split("\n").slice(-40);
+  return { name: "(as a whole)", outcome: "failed", message: [what, ...lines].join("\n").trim() };
 }

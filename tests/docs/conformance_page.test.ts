@@ -10,15 +10,24 @@ import {
   numbersOfTitle,
 } from "../../scripts/conformance/sources.ts";
 import type { Run } from "../../scripts/run_tests.ts";
-import type { Report } from "../../scripts/testing/junit.ts";
+import type { Result } from "../../scripts/testing/junit.ts";
 import { CASES, SECTIONS } from "../conformance/cases.ts";
 import { PROGRAMS } from "../conformance/programs.ts";
 
 const FILE = "tests/room/some.test.ts";
 
+function skipped(name: string, message: string): Result {
+  return { name, outcome: "skipped", message };
+}
+
+function failed(name: string): Result {
+  return { name, outcome: "failed", message: "no" };
+}
+
 /** A run of one file. */
-function run(runtime: string, passed: string[], rest: Partial<Report> = {}, file = FILE): Run {
-  const files = { [file]: { passed, skipped: [], failed: [], ...rest } };
+function run(runtime: string, passed: string[], others: Result[] = [], file = FILE): Run {
+  const results = passed.map((name): Result => ({ name, outcome: "passed", message: "" }));
+  const files = { [file]: [...results, ...others] };
   return { runtime, machine: "linux x64", date: "2026-01-02", files };
 }
 
@@ -60,13 +69,11 @@ test("hasProgram() tells apart programs whose names begin alike, in titles alone
 });
 
 test("summarize() counts how the tests and cases of a run ended, of all its pieces", () => {
-  const failed = [{ name: "A1 a", message: "no" }];
-  const skipped = [{ name: "A2 Python b", message: "" }, { name: "c", message: "" }];
-  const reasons = [{ name: "A2 Python b", message: "why" }];
+  const others = [failed("A1 a"), skipped("A2 Python b", ""), skipped("c", "")];
   const [deno, node] = summarize([
-    run("deno 2.9.5", ["A1 a", "A2 c", "A4 d"], { failed, skipped }),
-    run("deno 2.9.5", ["A5 e"], {}, "tests/other.test.ts"),
-    run("node 26.1.0", [], { skipped: reasons }),
+    run("deno 2.9.5", ["A1 a", "A2 c", "A4 d"], others),
+    run("deno 2.9.5", ["A5 e"], [], "tests/other.test.ts"),
+    run("node 26.1.0", [], [skipped("A2 Python b", "why")]),
   ], 3);
   assertEquals(deno, {
     runtime: "deno 2.9.5",
@@ -92,10 +99,10 @@ test("replaced() takes the last run of a runtime on a machine, whatever its vers
 
 test("renderPage() shows for each case its tests, and where it passed", () => {
   const sources = new Map([[FILE, 'test("A1 a"); test("A2 b"); test("A4 c");']]);
-  const skipped = [{ name: "A4 c", message: "needs a | b" }];
+  const without = skipped("A4 c", "needs a | b");
   const runs = [
-    run("deno 2.9.5", ["A1 a", "A2 b"], { skipped }),
-    run("node 26.1.0", ["A1 a"], { skipped, failed: [{ name: "A2 b", message: "" }] }),
+    run("deno 2.9.5", ["A1 a", "A2 b"], [without]),
+    run("node 26.1.0", ["A1 a"], [without, failed("A2 b")]),
   ];
   const page = renderPage(sources, summarize(runs, 1));
   const row = (id: string) => page.split("\n").find((line) => line.startsWith(`| ${id} `))!;

@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { join } from "@std/path";
 import { type Limit, limits } from "../../scripts/arm64/limits.ts";
 import { withLeftOut } from "../../scripts/testing/emulation.ts";
+import type { Result } from "../../scripts/testing/junit.ts";
 import { ROOT } from "../support/mod.ts";
 
 const known: Limit[] = [
@@ -11,39 +12,44 @@ const known: Limit[] = [
   { reason: "no luck", tests: { a: ["fails"] }, runtimes: ["bun"] },
 ];
 
-function report(passed: string[], failed: { name: string; message: string }[]) {
-  return { passed, skipped: [], failed };
+function passed(name: string): Result {
+  return { name, outcome: "passed", message: "" };
+}
+
+function failed(name: string, message = "Error: no"): Result {
+  return { name, outcome: "failed", message };
 }
 
 test("withLeftOut() names the failures that a limit of the emulator explains, with the reason", () => {
-  const failed = [
-    { name: "opens", message: "Error: Cannot open: ENOSYS" },
-    { name: "fails", message: "Error: no" },
-    { name: "other", message: "Error: no" },
+  const results = [
+    failed("opens", "Error: Cannot open: ENOSYS"),
+    failed("fails"),
+    failed("other"),
+    passed("passes"),
   ];
-  const left = (name: string, message: string) => ({ name, message, leftOut: true as const });
-  const here = withLeftOut(report(["passes"], failed), "bun", "tests/a.test.ts", known);
-  assertEquals(here.skipped, [left("opens", "no socket"), left("fails", "no luck")]);
-  assertEquals(here.failed, [failed[2]!]);
-  assertEquals(here.passed, ["passes"]);
+  assertEquals(withLeftOut(results, "bun", "tests/a.test.ts", known), [
+    { name: "opens", outcome: "left out", message: "no socket" },
+    { name: "fails", outcome: "left out", message: "no luck" },
+    failed("other"),
+    passed("passes"),
+  ]);
 });
 
 test("withLeftOut() looks at titles in their file and on their runtime alone", () => {
-  const failed = [{ name: "fails", message: "Error: no" }];
+  const results = [failed("fails")];
   for (const [runtime, file] of [["node", "a"], ["bun", "b"]] as const) {
-    const there = withLeftOut(report([], failed), runtime, `tests/${file}.test.ts`, known);
-    assertEquals([there.skipped, there.failed], [[], failed]);
+    assertEquals(withLeftOut(results, runtime, `tests/${file}.test.ts`, known), results);
   }
 });
 
 test("withLeftOut() counts a test that is on the list and passes as a failure", () => {
-  const { failed } = withLeftOut(report(["fails"], []), "bun", "tests/a.test.ts", known);
-  assertEquals(failed.map(({ name }) => name), ["fails"]);
+  const [result] = withLeftOut([passed("fails")], "bun", "tests/a.test.ts", known);
+  assertEquals([result!.name, result!.outcome], ["fails", "failed"]);
 });
 
 test("withLeftOut() explains nothing away where nothing is emulated", () => {
-  const failed = [{ name: "any", message: "Cannot set the marks of records: ENOPROTOOPT" }];
-  assertEquals(withLeftOut(report([], failed), "bun", "tests/a.test.ts", []).failed, failed);
+  const results = [failed("any", "Cannot set the marks of records: ENOPROTOOPT")];
+  assertEquals(withLeftOut(results, "bun", "tests/a.test.ts", []), results);
 });
 
 test("every file that the limits of the emulator name is there", () => {

@@ -2,12 +2,10 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { join } from "@std/path";
 import { readdirSync } from "node:fs";
 import { test } from "node:test";
-import { parseReport } from "../../scripts/testing/junit.ts";
+import { hasFailed, parseReport, type Result } from "../../scripts/testing/junit.ts";
 import { parseOptions } from "../../scripts/testing/options.ts";
-import { findTestFiles, judge } from "../../scripts/testing/suite.ts";
-
-const passedOne = { passed: ["a"], skipped: [], failed: [] };
-const ended = { code: 0, signal: null, timedOut: false, output: "" };
+import { findTestFiles, judge, runFile } from "../../scripts/testing/suite.ts";
+import { RUNTIME, withTempDir } from "../support/mod.ts";
 
 test("findTestFiles() finds every file in tests/ that is named *.test.ts", () => {
   const onDisk = readdirSync("tests", { recursive: true, encoding: "utf8" })
@@ -32,11 +30,11 @@ test("parseReport() counts the leaves of each runtime's report", () => {
     <failure message="no">Error: no</failure></testcase><testcase name="c"/></testsuite>
     <testcase name="d"><skipped type="skipped"/></testcase><!-- tests 4 --></testsuites>`;
   for (const xml of [deno, bun, node]) {
-    assertEquals(parseReport(xml), {
-      passed: ["a > c"],
-      skipped: [{ name: "d", message: "" }],
-      failed: [{ name: "a > b", message: "Error: no" }],
-    });
+    assertEquals(parseReport(xml), [
+      { name: "a > b", outcome: "failed", message: "Error: no" },
+      { name: "a > c", outcome: "passed", message: "" },
+      { name: "d", outcome: "skipped", message: "" },
+    ]);
   }
 });
 
@@ -46,16 +44,25 @@ test("parseReport() refuses a report that a crash cut off", () => {
   assertEquals(parseReport('<testsuites><testcase name="a'), undefined);
 });
 
-test("judge() counts a crash, a hang, a stray error and a file without a test as failures", () => {
-  const count = (...args: Parameters<typeof judge>) => judge(...args).failed.length;
-  assertEquals(count(ended, passedOne, [], 1000), 0);
-  assertEquals(count({ ...ended, code: null, signal: "SIGSEGV" }, undefined, [], 1000), 1);
-  assertEquals(count({ ...ended, code: 3 }, passedOne, [], 1000), 1);
-  assertEquals(count({ ...ended, code: null, timedOut: true }, passedOne, [], 1000), 1);
-  assertEquals(count(ended, { ...passedOne, passed: [] }, [], 1000), 1);
-  assertEquals(count(ended, passedOne, ["Error: stray"], 1000), 1);
-  const failed = { ...passedOne, failed: [{ name: "a", message: "Error: known\n  at a" }] };
-  assertEquals(count({ ...ended, code: 1 }, failed, ["Error: known\n  at b"], 1000), 1);
+test("judge() counts a crash, a hang and a file without a test as failures", () => {
+  const failures = (code: number | null, report?: Result[]) =>
+    judge({ code, end: "ended", output: "" }, report).filter(hasFailed).length;
+  const passed: Result = { name: "a", outcome: "passed", message: "" };
+  const failed: Result = { name: "b", outcome: "failed", message: "Error: no" };
+  assertEquals(failures(0, [passed]), 0);
+  assertEquals(failures(1, [passed, failed]), 1);
+  assertEquals(failures(3, [passed]), 1);
+  assertEquals(failures(null, [passed]), 1);
+  assertEquals(failures(null), 1);
+  assertEquals(failures(0), 1);
+  assertEquals(failures(0, []), 1);
+});
+
+test("runFile() counts an error outside a test as a failure", async () => {
+  const file = "tests/programs/throws_outside.ts";
+  const results = await withTempDir((folder) => runFile(RUNTIME, file, 60_000, folder));
+  assertEquals(results.filter(hasFailed).length, 1);
+  assert(results.some(({ message }) => message.includes("outside a test")));
 });
 
 test("parseOptions() refuses options that leave nothing to do", () => {
