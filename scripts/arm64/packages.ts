@@ -5,9 +5,8 @@
 
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { delimiter } from "node:path";
+import { delimiter, join } from "node:path";
 import process from "node:process";
-import { join } from "node:path";
 
 /** Where the libraries for aarch64 are. */
 export const libraries = "/usr/aarch64-linux-gnu";

@@ -48,13 +48,8 @@ function ensureRuntime(
 }
 
 function fetchPackage(spec: string, integrity: string | undefined, folder: string): void {
-  const printed = execFileSync("npm", [
-    "pack",
-    spec,
-    "--json",
-    "--silent",
-    `--pack-destination=${folder}`,
-  ], {
+  const args = ["pack", spec, "--json", "--silent", `--pack-destination=${folder}`];
+  const printed = execFileSync("npm", args, {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"],
   });

@@ -3,12 +3,11 @@
  * make them too, but leaves out every member whose name is a symbol, such as `[Symbol.dispose]`.
  */
 
-import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import process from "node:process";
-import { configuration, type Entry, OUT, ROOT } from "./project.ts";
+import { configuration, type Entry, expect, OUT, ROOT } from "./project.ts";
 
 const DNT = "jsr:@deno/dnt@^0.42.3";
 
@@ -22,15 +21,10 @@ export async function emitTypes(entries: readonly Entry[]): Promise<string> {
   try {
     rmSync(OUT, { recursive: true, force: true });
     const dnt = await importDnt();
-    if (dnt !== null) {
-      await emitByDnt(dnt, entries, directory);
-      copyDeclarations(join(directory, "types"));
-      return "dnt";
-    }
-    console.log("JSR is out of reach: tsc makes the types, instead of dnt");
-    emitByTsc(entries, directory);
-    copyDeclarations(directory);
-    return "tsc";
+    if (dnt !== null) await emitByDnt(dnt, entries, directory);
+    else emitByTsc(entries, directory);
+    copyDeclarations(dnt !== null ? join(directory, "types") : directory);
+    return dnt !== null ? "dnt" : "tsc, as JSR is out of reach";
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -62,7 +56,7 @@ async function emitByDnt(dnt: Dnt, entries: readonly Entry[], outDir: string): P
 }
 
 function emitByTsc(entries: readonly Entry[], outDir: string): void {
-  const { status, stdout, stderr, error } = spawnSync("tsc", [
+  expect("tsc", [
     ...[
       "--ignoreConfig",
       "--declaration",
@@ -74,8 +68,7 @@ function emitByTsc(entries: readonly Entry[], outDir: string): void {
     ...["--target", "esnext", "--module", "nodenext", "--types", "node", "--skipLibCheck"],
     ...["--allowImportingTsExtensions", "--rootDir", ".", "--outDir", outDir],
     ...entries.map(({ name }) => `${name}.ts`),
-  ], { cwd: ROOT, encoding: "utf8" });
-  if (status !== 0) throw new Error(`tsc failed: ${error ?? stdout + stderr}`);
+  ], ROOT);
 }
 
 /** Copies them as users of npm need them: with the files' and the package's names there. */
