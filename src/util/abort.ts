@@ -12,9 +12,10 @@ export function onAbort(signal: AbortSignal, action: () => void): () => void {
 /** Settles as `promise` does, or rejects with the signal's reason as soon as that is aborted. */
 export function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
-  if (signal.aborted) return Promise.reject(signal.reason);
   return new Promise((resolve, reject) => {
+    if (signal.aborted) reject(signal.reason);
     const stop = onAbort(signal, () => reject(signal.reason));
+    // Also after an abort: nobody else may be there to handle a rejection of `promise`.
     promise.finally(stop).then(resolve, reject);
   });
 }

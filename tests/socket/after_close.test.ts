@@ -138,6 +138,9 @@ const FD: Members<Fd> = {
   writeAllSync: ["write", "write", (fd) => fd.writeAllSync(BUFFER)],
   waitReadable: ["wait", "poll", (fd) => fd.waitReadable()],
   waitReadableSync: ["wait", "poll", (fd) => fd.waitReadableSync()],
+  waitWritable: ["wait", "poll", (fd) => fd.waitWritable()],
+  waitWritableSync: ["wait", "poll", (fd) => fd.waitWritableSync()],
+  nonBlocking: ["get the status", "fcntl", (fd) => fd.nonBlocking],
   pread: ["read", "pread", (fd) => fd.pread(BUFFER, 0)],
   preadSync: ["read", "pread", (fd) => fd.preadSync(BUFFER, 0)],
   pwrite: ["write", "pwrite", (fd) => fd.pwrite(BUFFER, 0)],
@@ -215,17 +218,17 @@ function row<T extends Handle>(make: Row<T>["make"], members: Members<T>): Row<H
 /** What stays, or is tested below. */
 const STAYING = ["fd", "closed", "close", "ref", "unref"];
 const STAYING_OF: Record<string, string[]> = {
-  UnixStream: ["bytesRead", "bytesWritten", "readable", "writable"],
-  UnixSeqpacket: ["readable", "writable"],
-  UnixDatagram: ["readable", "writable"],
-  UnixListener: ["refused"],
-  UnixSeqpacketListener: ["refused"],
+  UnixStream: ["hungUp", "bytesRead", "bytesWritten", "readable", "writable"],
+  UnixSeqpacket: ["hungUp", "readable", "writable"],
+  UnixDatagram: ["hungUp", "readable", "writable"],
+  UnixListener: ["hungUp", "refused"],
+  UnixSeqpacketListener: ["hungUp", "refused"],
   Fd: ["readable", "writable"],
 };
 /** What is there for the classes that derive from Socket. */
 const PROTECTED = [
   ...["assertOpen", "readAddress", "getOption", "setOption", "closing"],
-  ...["endIsEmpty", "hasEnded", "sendWaits", "runSend", "runSendSync"],
+  ...["endIsEmpty", "batchQueue"],
   ...["receivePlain", "receivePlainSync", "receiveAncillary", "receiveAncillarySync"],
 ];
 
