@@ -49,4 +49,4 @@ export {
   type RpcOptions,
 } from "./src/framing/rpc.ts";
 export { RpcCode, RpcError, type RpcId, type RpcParams } from "./src/framing/rpc_messages.ts";
-export type { AsyncOptions, Bytes } from "./src/util/validate.ts";
+export type { Bytes, SignalOption } from "./src/util/validate.ts";

@@ -26,4 +26,4 @@ export type { Credentials } from "./src/credentials.ts";
 export { createFetch, type CreateFetchOptions, type UnixFetch } from "./src/http/fetch.ts";
 export type { AllowedServers, AuthorizeServer, ServerPeer } from "./src/http/peer.ts";
 export { type ConnectionServer, HttpService, peerCredentialsOf, serve } from "./src/http/serve.ts";
-export type { AsyncOptions } from "./src/util/validate.ts";
+export type { SignalOption } from "./src/util/validate.ts";

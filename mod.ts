@@ -39,13 +39,7 @@ export {
   peerPidfd,
   peerSecurityContext,
 } from "./src/credentials.ts";
-export {
-  type BindOptions,
-  type SendMessageToOptions,
-  type SendMessageToSyncOptions,
-  type ToOption,
-  UnixDatagram,
-} from "./src/datagram.ts";
+export { type ToOption, UnixDatagram } from "./src/datagram.ts";
 export type { ReceivedInto } from "./src/message/receive_into.ts";
 export { UnixSocketError, type UnixSocketErrorInit } from "./src/errors.ts";
 export { Fd } from "./src/fd/fd.ts";
@@ -56,33 +50,20 @@ export { type BusyPollOptions, type Configuration, configure } from "./src/io/bu
 export { UnixListener } from "./src/listener.ts";
 export {
   type AdoptListenerOptions,
+  type BindOptions,
   Listener,
   type ListenOptions,
-  type PathOptions,
 } from "./src/socket/listen.ts";
 export {
   MessageSocket,
-  type ReceiveMessageOptions,
-  type ReceiveMessageSyncOptions,
   type ReceiveOptions,
-  type ReceiveSyncOptions,
-  type SendMessageOptions,
-  type SendMessageSyncOptions,
   type SendOptions,
-  type SizeOption,
 } from "./src/message/message_socket.ts";
-export type { ReceiveMessageRoom } from "./src/message/message_operations.ts";
+export type { ReceiveMessageOptions } from "./src/message/message_operations.ts";
 export type { Message } from "./src/message/message.ts";
 export type { Pieces } from "./src/io/pieces.ts";
 export { ReceivedMessage } from "./src/message/received_message.ts";
 export { UnixSeqpacket, UnixSeqpacketListener } from "./src/seqpacket.ts";
 export { type ShutdownHow, Socket } from "./src/socket/socket.ts";
-export {
-  type ConnectOptions,
-  type ConnectSyncOptions,
-  type FromOption,
-  type StreamMessageOptions,
-  type StreamMessageSyncOptions,
-  UnixStream,
-} from "./src/stream.ts";
-export type { AsyncOptions, Bytes, SyncOptions } from "./src/util/validate.ts";
+export { type ConnectOptions, UnixStream } from "./src/stream.ts";
+export type { Bytes, SignalOption, TimeoutOption } from "./src/util/validate.ts";

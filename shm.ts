@@ -29,4 +29,4 @@ export {
   type MapMemoryOptions,
   SharedMemory,
 } from "./src/shm/shared_memory.ts";
-export type { AsyncOptions, Bytes, SyncOptions } from "./src/util/validate.ts";
+export type { Bytes, SignalOption, TimeoutOption } from "./src/util/validate.ts";

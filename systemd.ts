@@ -21,20 +21,16 @@
 
 export {
   listenFds,
-  type ListenFdsOptions,
   PassedFd,
   type PassedFdFamily,
   type PassedFdKind,
 } from "./src/systemd/listen_fds.ts";
 export {
-  type BarrierOptions,
-  type BarrierSyncOptions,
   notify,
   notifyBarrier,
   notifyBarrierSync,
   type NotifyOptions,
   notifySync,
-  type NotifySyncOptions,
 } from "./src/systemd/notify.ts";
 export type { NotifyDescriptors } from "./src/systemd/manager.ts";
 export type { NotifyState } from "./src/systemd/state.ts";
@@ -42,9 +38,7 @@ export {
   removeStoredFds,
   removeStoredFdsSync,
   storeFds,
-  type StoreFdsOptions,
   storeFdsSync,
-  type StoreFdsSyncOptions,
   type StoreOptions,
 } from "./src/systemd/fd_store.ts";
 export {

@@ -5,7 +5,7 @@
 
 import { checked, errnoNumber, failure, native, sockets } from "../ffi/mod.ts";
 import { type Address, type AddressLike, formatAddress, parseAddress, quote } from "./address.ts";
-import { Outgoing } from "./message/ancillary.ts";
+import { type AncillaryOptions, Outgoing } from "./message/ancillary.ts";
 import type { SendBatch } from "./message/batch.ts";
 import { iterateUntilClosed, messagesOver } from "./io/web_streams.ts";
 import { Descriptor } from "./io/descriptor.ts";
@@ -25,19 +25,10 @@ import {
   type Operation,
   type OperationQueue,
 } from "./io/operation_queue.ts";
-import { type Bound, createBound, type PathOptions } from "./socket/listen.ts";
-import {
-  MessageSocket,
-  type ReceiveMessageOptions,
-  type ReceiveMessageSyncOptions,
-  type ReceiveOptions,
-  type ReceiveSyncOptions,
-  type SendMessageOptions,
-  type SendMessageSyncOptions,
-  type SendOptions,
-} from "./message/message_socket.ts";
+import { type BindOptions, type Bound, createBound } from "./socket/listen.ts";
+import { MessageSocket, type ReceiveOptions, type SendOptions } from "./message/message_socket.ts";
 import type { Message } from "./message/message.ts";
-import { unresized } from "./message/message_operations.ts";
+import { type ReceiveMessageOptions, unresized } from "./message/message_operations.ts";
 import {
   type ReceivedInto,
   receivedInto,
@@ -51,27 +42,18 @@ import { adoptSocket, createSocket, pairOf } from "./socket/socket.ts";
 import { takeBudget } from "./io/reactor.ts";
 import {
   asBytes,
-  type AsyncOptions,
   type Bytes,
   checkDeadline,
   checkSignal,
-  type SyncOptions,
+  type SignalOption,
+  type TimeoutOption,
 } from "./util/validate.ts";
-
-/** Options of {@linkcode UnixDatagram.bind}. */
-export type BindOptions = PathOptions;
 
 /** Where a message goes. */
 export interface ToOption {
   /** The receiver's address; without it, the peer. */
   to?: AddressLike | undefined;
 }
-
-/** Options of {@linkcode UnixDatagram.sendMessage}. */
-export interface SendMessageToOptions extends SendMessageOptions, ToOption {}
-
-/** Options of {@linkcode UnixDatagram.sendMessageSync}. */
-export interface SendMessageToSyncOptions extends SendMessageSyncOptions, ToOption {}
 
 /** The key of the queue in which batches with destinations of their own wait: no address has it. */
 const BATCHES = "batches\0";
@@ -219,7 +201,7 @@ export class UnixDatagram extends MessageSocket {
    * it has ended its reading. EAGAIN with `dontWait`. EBADF: closed, also while this waited. EISCONN: on
    * macOS, while connected.
    */
-  sendTo(data: Pieces, to: AddressLike, options?: SendOptions): Promise<void> {
+  sendTo(data: Pieces, to: AddressLike, options?: SendOptions & SignalOption): Promise<void> {
     try {
       const view = gatheredMessage(data);
       const signal = checkSignal(options);
@@ -240,7 +222,7 @@ export class UnixDatagram extends MessageSocket {
    *
    * @throws {UnixSocketError} as `sendTo` does, and ETIMEDOUT
    */
-  sendToSync(data: Pieces, to: AddressLike, options?: SyncOptions): void {
+  sendToSync(data: Pieces, to: AddressLike, options?: TimeoutOption): void {
     const view = gatheredMessage(data);
     const deadline = checkDeadline(options);
     this.assertOpen("send", "sendto");
@@ -259,7 +241,10 @@ export class UnixDatagram extends MessageSocket {
    *
    * @throws {UnixSocketError} as the base class and `sendTo` do
    */
-  override sendMessage(data: Pieces, options?: SendMessageToOptions): Promise<number> {
+  override sendMessage(
+    data: Pieces,
+    options?: SendOptions & AncillaryOptions & ToOption & SignalOption,
+  ): Promise<number> {
     if (options?.to === undefined) return super.sendMessage(data, options);
     try {
       const view = gatheredMessage(data);
@@ -284,7 +269,10 @@ export class UnixDatagram extends MessageSocket {
    *
    * @throws {UnixSocketError} as `sendMessage` does, and ETIMEDOUT
    */
-  override sendMessageSync(data: Pieces, options?: SendMessageToSyncOptions): number {
+  override sendMessageSync(
+    data: Pieces,
+    options?: AncillaryOptions & ToOption & TimeoutOption,
+  ): number {
     if (options?.to === undefined) return super.sendMessageSync(data, options);
     const view = gatheredMessage(data);
     const deadline = checkDeadline(options);
@@ -305,7 +293,7 @@ export class UnixDatagram extends MessageSocket {
    * @throws {UnixSocketError} ECONNRESET: the peer connected elsewhere. ESHUTDOWN: this socket has
    * ended its reading and nothing is left. EBADF: closed, also while this waited.
    */
-  receive(options?: ReceiveOptions): Promise<Message> {
+  receive(options?: ReceiveOptions & SignalOption): Promise<Message> {
     // Never null: the end of a datagram socket is the error ESHUTDOWN.
     return this.receivePlain(options, false) as Promise<Message>;
   }
@@ -315,7 +303,7 @@ export class UnixDatagram extends MessageSocket {
    *
    * @throws {UnixSocketError} as `receive` does, and ETIMEDOUT
    */
-  receiveSync(options?: ReceiveSyncOptions): Message {
+  receiveSync(options?: ReceiveOptions & TimeoutOption): Message {
     return this.receivePlainSync(options, false)!;
   }
 
@@ -328,7 +316,7 @@ export class UnixDatagram extends MessageSocket {
    *
    * @throws {UnixSocketError} as `receive` does
    */
-  receiveMessage(options?: ReceiveMessageOptions): Promise<ReceivedMessage> {
+  receiveMessage(options?: ReceiveMessageOptions & SignalOption): Promise<ReceivedMessage> {
     return this.receiveAncillary(options) as Promise<ReceivedMessage>;
   }
 
@@ -337,17 +325,17 @@ export class UnixDatagram extends MessageSocket {
    *
    * @throws {UnixSocketError} as `receive` does, and ETIMEDOUT
    */
-  receiveMessageSync(options?: ReceiveMessageSyncOptions): ReceivedMessage {
+  receiveMessageSync(options?: ReceiveMessageOptions & TimeoutOption): ReceivedMessage {
     return this.receiveAncillarySync(options)!;
   }
 
   /** {@linkcode receive} without taking the message away (MSG_PEEK). */
-  peek(options?: ReceiveOptions): Promise<Message> {
+  peek(options?: ReceiveOptions & SignalOption): Promise<Message> {
     return this.receivePlain(options, true) as Promise<Message>;
   }
 
   /** {@linkcode peek}, blocking the thread. */
-  peekSync(options?: ReceiveSyncOptions): Message {
+  peekSync(options?: ReceiveOptions & TimeoutOption): Message {
     return this.receivePlainSync(options, true)!;
   }
 
@@ -356,7 +344,7 @@ export class UnixDatagram extends MessageSocket {
    *
    * @throws {UnixSocketError} as `receive` does
    */
-  receiveInto(buffer: Bytes, options?: AsyncOptions): Promise<ReceivedInto> {
+  receiveInto(buffer: Bytes, options?: SignalOption): Promise<ReceivedInto> {
     try {
       const view = asBytes(buffer, "a buffer to receive into");
       const signal = checkSignal(options);
@@ -376,7 +364,7 @@ export class UnixDatagram extends MessageSocket {
    *
    * @throws {UnixSocketError} as `receive` does, and ETIMEDOUT
    */
-  receiveIntoSync(buffer: Bytes, options?: SyncOptions): ReceivedInto {
+  receiveIntoSync(buffer: Bytes, options?: TimeoutOption): ReceivedInto {
     const view = asBytes(buffer, "a buffer to receive into");
     const deadline = checkDeadline(options);
     this.assertOpen("receive", "recvfrom");

@@ -17,18 +17,19 @@ import {
   Listener,
   type ListenOptions,
 } from "./socket/listen.ts";
-import {
-  MessageSocket,
-  type ReceiveMessageOptions,
-  type ReceiveMessageSyncOptions,
-  type ReceiveOptions,
-  type ReceiveSyncOptions,
-} from "./message/message_socket.ts";
+import { MessageSocket, type ReceiveOptions } from "./message/message_socket.ts";
 import type { Message } from "./message/message.ts";
+import type { ReceiveMessageOptions } from "./message/message_operations.ts";
 import type { ReceivedMessage } from "./message/received_message.ts";
 import { adoptSocket, pairOf } from "./socket/socket.ts";
-import type { ConnectOptions, ConnectSyncOptions } from "./stream.ts";
-import { type Bytes, checkDeadline, checkSignal } from "./util/validate.ts";
+import type { ConnectOptions } from "./stream.ts";
+import {
+  type Bytes,
+  checkDeadline,
+  checkSignal,
+  type SignalOption,
+  type TimeoutOption,
+} from "./util/validate.ts";
 
 const SEQPACKETS = "sockets of the type SOCK_SEQPACKET";
 
@@ -84,7 +85,10 @@ export class UnixSeqpacket extends MessageSocket {
    * @throws {UnixSocketError} ENOENT, ECONNREFUSED, EACCES, EPROTOTYPE, EINVAL, ENAMETOOLONG, EMFILE,
    * ENOTSUP: macOS
    */
-  static async connect(address: AddressLike, options?: ConnectOptions): Promise<UnixSeqpacket> {
+  static async connect(
+    address: AddressLike,
+    options?: ConnectOptions & SignalOption,
+  ): Promise<UnixSeqpacket> {
     const signal = checkSignal(options);
     const type = socketType("socket");
     return construct(await connectAsync(address, options?.from, type, signal));
@@ -95,7 +99,10 @@ export class UnixSeqpacket extends MessageSocket {
    *
    * @throws {UnixSocketError} as `connect` does, and ETIMEDOUT
    */
-  static connectSync(address: AddressLike, options?: ConnectSyncOptions): UnixSeqpacket {
+  static connectSync(
+    address: AddressLike,
+    options?: ConnectOptions & TimeoutOption,
+  ): UnixSeqpacket {
     const deadline = checkDeadline(options);
     const type = socketType("socket");
     return construct(connectBlocking(address, options?.from, type, deadline));
@@ -148,7 +155,7 @@ export class UnixSeqpacket extends MessageSocket {
    * @throws {UnixSocketError} ECONNRESET: the peer closed without receiving all that was sent to it
    * (once; null follows). EBADF: closed, also while this waited.
    */
-  receive(options?: ReceiveOptions): Promise<Message | null> {
+  receive(options?: ReceiveOptions & SignalOption): Promise<Message | null> {
     return this.receivePlain(options, false);
   }
 
@@ -157,7 +164,7 @@ export class UnixSeqpacket extends MessageSocket {
    *
    * @throws {UnixSocketError} as `receive` does, and ETIMEDOUT
    */
-  receiveSync(options?: ReceiveSyncOptions): Message | null {
+  receiveSync(options?: ReceiveOptions & TimeoutOption): Message | null {
     return this.receivePlainSync(options, false);
   }
 
@@ -171,7 +178,7 @@ export class UnixSeqpacket extends MessageSocket {
    *
    * @throws {UnixSocketError} as `receive` does
    */
-  receiveMessage(options?: ReceiveMessageOptions): Promise<ReceivedMessage | null> {
+  receiveMessage(options?: ReceiveMessageOptions & SignalOption): Promise<ReceivedMessage | null> {
     return this.receiveAncillary(options);
   }
 
@@ -180,17 +187,17 @@ export class UnixSeqpacket extends MessageSocket {
    *
    * @throws {UnixSocketError} as `receive` does, and ETIMEDOUT
    */
-  receiveMessageSync(options?: ReceiveMessageSyncOptions): ReceivedMessage | null {
+  receiveMessageSync(options?: ReceiveMessageOptions & TimeoutOption): ReceivedMessage | null {
     return this.receiveAncillarySync(options);
   }
 
   /** {@linkcode receive} without taking the record away (MSG_PEEK). */
-  peek(options?: ReceiveOptions): Promise<Message | null> {
+  peek(options?: ReceiveOptions & SignalOption): Promise<Message | null> {
     return this.receivePlain(options, true);
   }
 
   /** {@linkcode peek}, blocking the thread. */
-  peekSync(options?: ReceiveSyncOptions): Message | null {
+  peekSync(options?: ReceiveOptions & TimeoutOption): Message | null {
     return this.receivePlainSync(options, true);
   }
 

@@ -14,8 +14,7 @@ import { Descriptor } from "./io/descriptor.ts";
 import type { Fd } from "./fd/fd.ts";
 import { NOT_TRIED, type Operation } from "./io/operation_queue.ts";
 import { gathered, type Pieces } from "./io/pieces.ts";
-import type { ReceiveMessageOptions, ReceiveMessageSyncOptions } from "./message/message_socket.ts";
-import { receiving } from "./message/message_operations.ts";
+import { type ReceiveMessageOptions, receiving } from "./message/message_operations.ts";
 import type { ReceivedMessage } from "./message/received_message.ts";
 import {
   checkStreamRoom,
@@ -25,34 +24,22 @@ import {
 } from "./message/stream_message.ts";
 import { adoptSocket, pairOf, Socket } from "./socket/socket.ts";
 import {
-  type AsyncOptions,
   type Bytes,
   checkDeadline,
   checkInteger,
   checkSignal,
-  type SyncOptions,
+  type SignalOption,
+  type TimeoutOption,
 } from "./util/validate.ts";
 
-/** Where a connection comes from. */
-export interface FromOption {
+/** Options of connecting. */
+export interface ConnectOptions {
   /**
    * The address to bind to before connecting, for a server that wants to know its clients by name.
    * A path made this way is removed again when the socket closes.
    */
   from?: AddressLike | undefined;
 }
-
-/** Options of {@linkcode UnixStream.connect}. */
-export interface ConnectOptions extends AsyncOptions, FromOption {}
-
-/** Options of {@linkcode UnixStream.connectSync}. */
-export interface ConnectSyncOptions extends SyncOptions, FromOption {}
-
-/** Options of {@linkcode UnixStream.sendMessage}. */
-export interface StreamMessageOptions extends AsyncOptions, AncillaryOptions {}
-
-/** Options of {@linkcode UnixStream.sendMessageSync}. */
-export interface StreamMessageSyncOptions extends SyncOptions, AncillaryOptions {}
 
 let construct: (connected: Connected) => UnixStream;
 
@@ -108,7 +95,10 @@ export class UnixStream extends Socket {
    * EMFILE. EADDRINUSE: `from` is taken.
    * @throws {TypeError} for what is no address
    */
-  static async connect(address: AddressLike, options?: ConnectOptions): Promise<UnixStream> {
+  static async connect(
+    address: AddressLike,
+    options?: ConnectOptions & SignalOption,
+  ): Promise<UnixStream> {
     const signal = checkSignal(options);
     const type = native().abi.constants.SOCK_STREAM;
     return construct(await connectAsync(address, options?.from, type, signal));
@@ -119,7 +109,7 @@ export class UnixStream extends Socket {
    *
    * @throws {UnixSocketError} as `connect` does, and ETIMEDOUT
    */
-  static connectSync(address: AddressLike, options?: ConnectSyncOptions): UnixStream {
+  static connectSync(address: AddressLike, options?: ConnectOptions & TimeoutOption): UnixStream {
     const deadline = checkDeadline(options);
     const type = native().abi.constants.SOCK_STREAM;
     return construct(connectBlocking(address, options?.from, type, deadline));
@@ -185,7 +175,7 @@ export class UnixStream extends Socket {
    */
   read(
     buffer: Bytes,
-    options?: AsyncOptions,
+    options?: SignalOption,
   ): Promise<number | null> {
     return this.#transfer.read(buffer, options);
   }
@@ -195,7 +185,7 @@ export class UnixStream extends Socket {
    *
    * @throws {UnixSocketError} as `read` does, and ETIMEDOUT
    */
-  readSync(buffer: Bytes, options?: SyncOptions): number | null {
+  readSync(buffer: Bytes, options?: TimeoutOption): number | null {
     return this.#transfer.readSync(buffer, options);
   }
 
@@ -206,7 +196,7 @@ export class UnixStream extends Socket {
    */
   peek(
     buffer: Bytes,
-    options?: AsyncOptions,
+    options?: SignalOption,
   ): Promise<number | null> {
     return this.#transfer.read(buffer, options, true);
   }
@@ -216,7 +206,7 @@ export class UnixStream extends Socket {
    *
    * @throws {UnixSocketError} as `read` does, and ETIMEDOUT
    */
-  peekSync(buffer: Bytes, options?: SyncOptions): number | null {
+  peekSync(buffer: Bytes, options?: TimeoutOption): number | null {
     return this.#transfer.readSync(buffer, options, true);
   }
 
@@ -230,7 +220,7 @@ export class UnixStream extends Socket {
    * never a SIGPIPE. ECONNRESET. EBADF: closed, also while this waited. A write that already waits
    * is not told when the peer ends only its reading: it goes on waiting until the peer closes.
    */
-  write(data: Bytes, options?: AsyncOptions): Promise<number> {
+  write(data: Bytes, options?: SignalOption): Promise<number> {
     return this.#transfer.write(data, options);
   }
 
@@ -239,7 +229,7 @@ export class UnixStream extends Socket {
    *
    * @throws {UnixSocketError} as `write` does, and ETIMEDOUT
    */
-  writeSync(data: Bytes, options?: SyncOptions): number {
+  writeSync(data: Bytes, options?: TimeoutOption): number {
     return this.#transfer.writeSync(data, options);
   }
 
@@ -264,7 +254,7 @@ export class UnixStream extends Socket {
    * await stream.writeAll([header, body]);
    * ```
    */
-  writeAll(data: Pieces, options?: AsyncOptions): Promise<void> {
+  writeAll(data: Pieces, options?: SignalOption): Promise<void> {
     return this.#transfer.writeAll(data, options);
   }
 
@@ -273,7 +263,7 @@ export class UnixStream extends Socket {
    *
    * @throws {UnixSocketError} as `write` does, and ETIMEDOUT; `bytesTransferred` says how far it came
    */
-  writeAllSync(data: Pieces, options?: SyncOptions): void {
+  writeAllSync(data: Pieces, options?: TimeoutOption): void {
     return this.#transfer.writeAllSync(data, options);
   }
 
@@ -302,7 +292,7 @@ export class UnixStream extends Socket {
    * await stream.sendMessage(new TextEncoder().encode("hostname\n"), { fds: [file] });
    * ```
    */
-  sendMessage(data: Pieces, options?: StreamMessageOptions): Promise<number> {
+  sendMessage(data: Pieces, options?: AncillaryOptions & SignalOption): Promise<number> {
     try {
       const view = gathered(data, "a message");
       const signal = checkSignal(options);
@@ -322,7 +312,7 @@ export class UnixStream extends Socket {
    *
    * @throws {UnixSocketError} as `sendMessage` does, and ETIMEDOUT
    */
-  sendMessageSync(data: Pieces, options?: StreamMessageSyncOptions): number {
+  sendMessageSync(data: Pieces, options?: AncillaryOptions & TimeoutOption): number {
     const view = gathered(data, "a message");
     const deadline = checkDeadline(options);
     const outgoing = this.#outgoing(view, options);
@@ -346,7 +336,7 @@ export class UnixStream extends Socket {
    * @returns null at the end
    * @throws {UnixSocketError} as `read` does
    */
-  receiveMessage(options?: ReceiveMessageOptions): Promise<ReceivedMessage | null> {
+  receiveMessage(options?: ReceiveMessageOptions & SignalOption): Promise<ReceivedMessage | null> {
     try {
       const signal = checkSignal(options);
       const { size, maxFds } = checkStreamRoom(options);
@@ -365,7 +355,7 @@ export class UnixStream extends Socket {
    *
    * @throws {UnixSocketError} as `read` does, and ETIMEDOUT
    */
-  receiveMessageSync(options?: ReceiveMessageSyncOptions): ReceivedMessage | null {
+  receiveMessageSync(options?: ReceiveMessageOptions & TimeoutOption): ReceivedMessage | null {
     const deadline = checkDeadline(options);
     const { size, maxFds } = checkStreamRoom(options);
     this.assertOpen("receive", "recvmsg");

@@ -23,13 +23,13 @@ import { waitReady, waitReadySync } from "../io/wait_ready.ts";
 import { fileCalls } from "../io/byte_calls.ts";
 import { assertOpen, ByteTransfer } from "../io/byte_transfer.ts";
 import {
-  type AsyncOptions,
   type Bytes,
   checkFd,
   checkFlag,
   checkInteger,
   checkOptions,
-  type SyncOptions,
+  type SignalOption,
+  type TimeoutOption,
 } from "../util/validate.ts";
 
 /**
@@ -200,7 +200,7 @@ export class Fd implements Disposable {
    */
   read(
     buffer: Bytes,
-    options?: AsyncOptions,
+    options?: SignalOption,
   ): Promise<number | null> {
     return this.#ready().read(buffer, options);
   }
@@ -210,7 +210,7 @@ export class Fd implements Disposable {
    *
    * @throws {UnixSocketError} as `read` does, and ETIMEDOUT
    */
-  readSync(buffer: Bytes, options?: SyncOptions): number | null {
+  readSync(buffer: Bytes, options?: TimeoutOption): number | null {
     return this.#ready().readSync(buffer, options);
   }
 
@@ -222,7 +222,7 @@ export class Fd implements Disposable {
    * gives it back its default effect, as removing the last listener of it does, is ended instead). EBADF
    * once closed or not open for writing, ENOSPC, …
    */
-  write(data: Bytes, options?: AsyncOptions): Promise<number> {
+  write(data: Bytes, options?: SignalOption): Promise<number> {
     return this.#ready().write(data, options);
   }
 
@@ -231,7 +231,7 @@ export class Fd implements Disposable {
    *
    * @throws {UnixSocketError} as `write` does, and ETIMEDOUT
    */
-  writeSync(data: Bytes, options?: SyncOptions): number {
+  writeSync(data: Bytes, options?: TimeoutOption): number {
     return this.#ready().writeSync(data, options);
   }
 
@@ -241,7 +241,7 @@ export class Fd implements Disposable {
    *
    * @throws {UnixSocketError} as `write` does; `bytesTransferred` says how far it came
    */
-  writeAll(data: Pieces, options?: AsyncOptions): Promise<void> {
+  writeAll(data: Pieces, options?: SignalOption): Promise<void> {
     return this.#ready().writeAll(data, options);
   }
 
@@ -250,7 +250,7 @@ export class Fd implements Disposable {
    *
    * @throws {UnixSocketError} as `write` does, and ETIMEDOUT; `bytesTransferred` says how far it came
    */
-  writeAllSync(data: Pieces, options?: SyncOptions): void {
+  writeAllSync(data: Pieces, options?: TimeoutOption): void {
     return this.#ready().writeAllSync(data, options);
   }
 
@@ -277,7 +277,7 @@ export class Fd implements Disposable {
    *
    * @throws {UnixSocketError} EBADF: closed, also while this waited
    */
-  waitReadable(options?: AsyncOptions): Promise<void> {
+  waitReadable(options?: SignalOption): Promise<void> {
     return waitReady(this, this.#descriptor, "readable", options);
   }
 
@@ -286,7 +286,7 @@ export class Fd implements Disposable {
    *
    * @throws {UnixSocketError} as `waitReadable` does, and ETIMEDOUT
    */
-  waitReadableSync(options?: SyncOptions): void {
+  waitReadableSync(options?: TimeoutOption): void {
     waitReadySync(this, this.#descriptor, "readable", options);
   }
 
@@ -305,7 +305,7 @@ export class Fd implements Disposable {
    * await output.writeAll(new TextEncoder().encode(`${new Date().toISOString()}\n`));
    * ```
    */
-  waitWritable(options?: AsyncOptions): Promise<void> {
+  waitWritable(options?: SignalOption): Promise<void> {
     return waitReady(this, this.#descriptor, "writable", options);
   }
 
@@ -314,7 +314,7 @@ export class Fd implements Disposable {
    *
    * @throws {UnixSocketError} as `waitWritable` does, and ETIMEDOUT
    */
-  waitWritableSync(options?: SyncOptions): void {
+  waitWritableSync(options?: TimeoutOption): void {
     waitReadySync(this, this.#descriptor, "writable", options);
   }
 

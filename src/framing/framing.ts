@@ -7,11 +7,11 @@ import { ByteReader, type ByteSource } from "../util/byte_reader.ts";
 import { Mutex } from "../util/mutex.ts";
 import {
   asBytes,
-  type AsyncOptions,
   type Bytes,
   checkInteger,
   checkSignal,
   ifAbsent,
+  type SignalOption,
 } from "../util/validate.ts";
 
 /**
@@ -41,7 +41,7 @@ export class FramingError extends Error {
 /** What frames go over: a UnixStream, or anything that reads and writes this way. */
 export interface FramedStream extends ByteSource {
   /** Writes everything. */
-  writeAll(data: Uint8Array<ArrayBuffer>, options?: AsyncOptions): Promise<unknown>;
+  writeAll(data: Uint8Array<ArrayBuffer>, options?: SignalOption): Promise<unknown>;
   /** How many bytes were written so far: where it is there, an abort before the first is harmless. */
   readonly bytesWritten?: number;
   /** Closes it. */
@@ -102,7 +102,7 @@ export abstract class Framing implements Disposable {
    * @throws {FramingError} for what breaks the framing, and ever after
    * @throws {UnixSocketError} as the stream's `read` does
    */
-  receive(options?: AsyncOptions): Promise<Uint8Array<ArrayBuffer> | null> {
+  receive(options?: SignalOption): Promise<Uint8Array<ArrayBuffer> | null> {
     return this.inTurn(options, (signal) => this.next(signal));
   }
 
@@ -117,7 +117,7 @@ export abstract class Framing implements Disposable {
    * @throws {FramingError} `"torn"`: an earlier message was cut
    * @throws {UnixSocketError} as the stream's `writeAll` does
    */
-  async send(data: Bytes | string, options?: AsyncOptions): Promise<void> {
+  async send(data: Bytes | string, options?: SignalOption): Promise<void> {
     const signal = checkSignal(options);
     await this.put(this.pack(this.checkMessage(data)), signal);
   }
@@ -172,7 +172,7 @@ export abstract class Framing implements Disposable {
 
   /** @ignore */
   protected async inTurn<T>(
-    options: AsyncOptions | undefined,
+    options: SignalOption | undefined,
     next: (signal?: AbortSignal) => Promise<T>,
   ): Promise<T> {
     const signal = checkSignal(options);

@@ -13,13 +13,13 @@ import {
 import { splitHeader, TOKEN } from "../util/header.ts";
 import { fromLatin1 } from "../util/latin1.ts";
 import {
-  type AsyncOptions,
   type Bytes,
   checkInteger,
   checkOptions,
   checkSignal,
   checkWord,
   ifAbsent,
+  type SignalOption,
 } from "../util/validate.ts";
 
 /** Options of {@linkcode LengthPrefixed}. */
@@ -109,7 +109,7 @@ export interface HeadedMessage {
 }
 
 /** Options of {@linkcode ContentLengthFraming.send}. */
-export interface HeadedSendOptions extends AsyncOptions {
+export interface HeadedSendOptions extends SignalOption {
   /** More headers, sent before `Content-Length`. */
   headers?: Readonly<Record<string, string>> | undefined;
 }
@@ -157,7 +157,7 @@ export class ContentLengthFraming extends Framing {
    *
    * @throws {FramingError|UnixSocketError} as `receive` does
    */
-  receiveMessage(options?: AsyncOptions): Promise<HeadedMessage | null> {
+  receiveMessage(options?: SignalOption): Promise<HeadedMessage | null> {
     return this.inTurn(options, (signal) => this.#nextMessage(signal));
   }
 

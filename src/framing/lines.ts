@@ -12,7 +12,7 @@ import {
   FramingError,
   type LengthLimit,
 } from "./framing.ts";
-import { type AsyncOptions, checkOptions, checkSignal } from "../util/validate.ts";
+import { checkOptions, checkSignal, type SignalOption } from "../util/validate.ts";
 
 const LF = 10;
 const CR = 13;
@@ -27,7 +27,7 @@ export interface LineLimit {
 }
 
 /** Options of {@linkcode linesOf}. */
-export interface LinesOptions extends LineLimit, AsyncOptions {}
+export interface LinesOptions extends LineLimit, SignalOption {}
 
 /** The next line of what a reader reads; null at the end. A last line needs no end. */
 async function nextLine(
@@ -195,7 +195,7 @@ export class JsonChannel implements Disposable {
    * @throws {FramingError} `"malformed"`: not JSON, or not UTF-8; the next call gets the next message.
    * Others as the framing's `receive`
    */
-  async receive(options?: AsyncOptions): Promise<unknown> {
+  async receive(options?: SignalOption): Promise<unknown> {
     for (let message; (message = await this.framing.receive(options)) !== null;) {
       const text = decodeText(message, "A message");
       if (/^[ \t\r\n]*$/.test(text)) continue;
@@ -214,7 +214,7 @@ export class JsonChannel implements Disposable {
    * @throws {TypeError} for what is no JSON: undefined, a function, a bigint, a circle
    * @throws {RangeError|FramingError|UnixSocketError} as the framing's `send` does
    */
-  async send(value: unknown, options?: AsyncOptions): Promise<void> {
+  async send(value: unknown, options?: SignalOption): Promise<void> {
     const text: string | undefined = JSON.stringify(value);
     if (text === undefined) throw new TypeError(`Cannot send ${typeof value} as JSON`);
     await this.framing.send(text, options);

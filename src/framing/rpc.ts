@@ -17,11 +17,11 @@ import {
   type RpcParams,
 } from "./rpc_messages.ts";
 import {
-  type AsyncOptions,
   checkInteger,
   checkOptions,
   checkSignal,
   ifAbsent,
+  type SignalOption,
 } from "../util/validate.ts";
 
 /** What a handler knows of its call. */
@@ -154,7 +154,7 @@ export class RpcConnection implements Disposable {
    * @throws {TypeError} arguments that are no array or object, or no JSON
    * @throws {Error} the connection ended; its `cause` is what ended it
    */
-  async request(method: string, params?: RpcParams, options?: AsyncOptions): Promise<unknown> {
+  async request(method: string, params?: RpcParams, options?: SignalOption): Promise<unknown> {
     const signal = checkSignal(options);
     const id = this.#lastId + 1;
     const message = { ...this.#call(method, params), id };

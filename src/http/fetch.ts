@@ -9,10 +9,10 @@ import { Exchange, isStale, type Received } from "./exchange.ts";
 import { ConnectionPool } from "./pool.ts";
 import { type OutgoingRequest, requestOf, urlOf } from "./request.ts";
 import { responseOf } from "./response.ts";
-import { type AsyncOptions, checkInteger, checkSignal, ifAbsent } from "../util/validate.ts";
+import { checkInteger, checkSignal, ifAbsent, type SignalOption } from "../util/validate.ts";
 
 /** Options of {@linkcode createFetch}. */
-export interface CreateFetchOptions extends AsyncOptions {
+export interface CreateFetchOptions extends SignalOption {
   /**
    * Which server to talk to: lists of ids, or a function that decides. Asked for each connection
    * before a byte is sent; one that fails is closed, and the fetch rejects.

@@ -7,7 +7,7 @@ import { inspectNodeSocket, openNodeSocket } from "../../ffi/mod.ts";
 import { type Credentials, peerCredentials } from "../credentials.ts";
 import type { UnixListener } from "../listener.ts";
 import type { UnixStream } from "../stream.ts";
-import { type AsyncOptions, checkSignal } from "../util/validate.ts";
+import { checkSignal, type SignalOption } from "../util/validate.ts";
 
 /** What is used of a server: one of `node:http`, or another that takes its connections by an event. */
 export interface ConnectionServer {
@@ -360,7 +360,7 @@ function claim(server: ConnectionServer): () => void {
 export function serve(
   listener: UnixListener,
   server: ConnectionServer,
-  options?: AsyncOptions,
+  options?: SignalOption,
 ): HttpService {
   if (typeof listener?.accept !== "function" || !(Symbol.asyncIterator in listener)) {
     throw new TypeError("Cannot serve connections of this: expected a UnixListener");

@@ -11,11 +11,11 @@ import { DONE, NOT_TRIED, Operation, SingleCall, YIELD } from "./operation_queue
 import { gatheredParts, type Part, type Pieces } from "./pieces.ts";
 import {
   asBytes,
-  type AsyncOptions,
   type Bytes,
   checkDeadline,
   checkSignal,
-  type SyncOptions,
+  type SignalOption,
+  type TimeoutOption,
 } from "../util/validate.ts";
 
 const READING = "Cannot read";
@@ -45,7 +45,7 @@ export class ByteTransfer {
 
   // The waiting methods are no async functions, which would allocate a frame and one more promise.
 
-  read(buffer: Bytes, options: AsyncOptions | undefined, peek = false): Promise<number | null> {
+  read(buffer: Bytes, options: SignalOption | undefined, peek = false): Promise<number | null> {
     try {
       const view = asBytes(buffer, READ_TARGET);
       const signal = checkSignal(options);
@@ -63,7 +63,7 @@ export class ByteTransfer {
     }
   }
 
-  readSync(buffer: Bytes, options: SyncOptions | undefined, peek = false): number | null {
+  readSync(buffer: Bytes, options: TimeoutOption | undefined, peek = false): number | null {
     const view = asBytes(buffer, READ_TARGET);
     const deadline = checkDeadline(options);
     assertOpen(this.descriptor, READING, this.calls.readName);
@@ -77,7 +77,7 @@ export class ByteTransfer {
     return queue.goOnSync(count, this.#reading(view, peek), deadline);
   }
 
-  write(data: Bytes, options: AsyncOptions | undefined): Promise<number> {
+  write(data: Bytes, options: SignalOption | undefined): Promise<number> {
     try {
       const view = asBytes(data, WRITE_SOURCE);
       const signal = checkSignal(options);
@@ -91,7 +91,7 @@ export class ByteTransfer {
     }
   }
 
-  writeSync(data: Bytes, options: SyncOptions | undefined): number {
+  writeSync(data: Bytes, options: TimeoutOption | undefined): number {
     const view = asBytes(data, WRITE_SOURCE);
     const deadline = checkDeadline(options);
     assertOpen(this.descriptor, WRITING, this.calls.writeName);
@@ -100,7 +100,7 @@ export class ByteTransfer {
     return count >= 0 ? count : queue.goOnSync(count, this.#writing(view), deadline);
   }
 
-  writeAll(data: Pieces, options: AsyncOptions | undefined): Promise<void> {
+  writeAll(data: Pieces, options: SignalOption | undefined): Promise<void> {
     try {
       const parts = partsOf(data);
       const signal = checkSignal(options);
@@ -117,7 +117,7 @@ export class ByteTransfer {
     }
   }
 
-  writeAllSync(data: Pieces, options: SyncOptions | undefined): void {
+  writeAllSync(data: Pieces, options: TimeoutOption | undefined): void {
     const parts = partsOf(data);
     const deadline = checkDeadline(options);
     assertOpen(this.descriptor, WRITING, this.calls.writeName);

@@ -16,10 +16,10 @@ import {
   wouldBlock,
 } from "./operation_queue.ts";
 import {
-  type AsyncOptions,
   checkDeadline,
   checkSignal,
-  type SyncOptions,
+  type SignalOption,
+  type TimeoutOption,
 } from "../util/validate.ts";
 
 /** `owner` is the public object whose method waits. */
@@ -27,7 +27,7 @@ export function waitReady(
   owner: object,
   descriptor: Descriptor,
   direction: sockets.Direction,
-  options: AsyncOptions | undefined,
+  options: SignalOption | undefined,
 ): Promise<void> {
   try {
     const signal = checkSignal(options);
@@ -45,7 +45,7 @@ export function waitReadySync(
   owner: object,
   descriptor: Descriptor,
   direction: sockets.Direction,
-  options: SyncOptions | undefined,
+  options: TimeoutOption | undefined,
 ): void {
   const deadline = checkDeadline(options);
   openQueue(descriptor, direction).runSync(waiting(owner, descriptor, direction), deadline);

@@ -12,7 +12,7 @@ import { blockFor, checkSize, isEnd, type Message, messageAt, receiveOne } from 
 import { ReceivedMessage } from "./received_message.ts";
 
 /** The room for a message and its ancillary data. */
-export interface ReceiveMessageRoom {
+export interface ReceiveMessageOptions {
   /**
    * The maximum number of bytes of data. Default: 65,536 on a stream; 524,288 elsewhere, where the
    * kernel cuts off what is beyond and it is lost.
@@ -27,7 +27,7 @@ export interface ReceiveMessageRoom {
 
 /** The room on a socket that keeps messages apart, checked. */
 export function checkRoom(
-  options: ReceiveMessageRoom | undefined,
+  options: ReceiveMessageOptions | undefined,
 ): { size: number; maxFds: number } {
   return { size: checkSize(options?.size), maxFds: checkMaxFds(options?.maxFds) };
 }

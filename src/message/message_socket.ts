@@ -22,7 +22,7 @@ import {
   checkRoom,
   receiveManyNow,
   receiveMessageNow,
-  type ReceiveMessageRoom,
+  type ReceiveMessageOptions,
   receiveNow,
   RECEIVING,
   receiving,
@@ -35,44 +35,26 @@ import {
 import type { ReceivedMessage } from "./received_message.ts";
 import { Socket } from "../socket/socket.ts";
 import {
-  type AsyncOptions,
   checkDeadline,
   checkSignal,
-  type SyncOptions,
+  type SignalOption,
+  type TimeoutOption,
 } from "../util/validate.ts";
 
 /** Options of sending. */
-export interface SendOptions extends AsyncOptions {
+export interface SendOptions {
   /** Fails with EAGAIN instead of waiting for room. */
   dontWait?: boolean | undefined;
 }
 
-/** The room for a message. */
-export interface SizeOption {
+/** Options of receiving. */
+export interface ReceiveOptions {
   /**
-   * The most bytes to receive of a message; what is beyond is cut off and lost. 524,288 without
-   * it, more than a message can have with the kernel's default limits.
+   * The maximum number of bytes to receive of a message; the kernel cuts off what is beyond and it is
+   * lost. Default: 524,288, more than a message can have with the kernel's default limits.
    */
   size?: number | undefined;
 }
-
-/** Options of receiving. */
-export interface ReceiveOptions extends AsyncOptions, SizeOption {}
-
-/** Options of receiving while blocking the thread. */
-export interface ReceiveSyncOptions extends SyncOptions, SizeOption {}
-
-/** Options of sending a message with what goes along. */
-export interface SendMessageOptions extends SendOptions, AncillaryOptions {}
-
-/** Options of sending a message with what goes along, while blocking the thread. */
-export interface SendMessageSyncOptions extends SyncOptions, AncillaryOptions {}
-
-/** Options of receiving a message with what came along. */
-export interface ReceiveMessageOptions extends AsyncOptions, ReceiveMessageRoom {}
-
-/** Options of receiving a message with what came along, while blocking the thread. */
-export interface ReceiveMessageSyncOptions extends SyncOptions, ReceiveMessageRoom {}
 
 /** The base of the sockets that keep messages apart. */
 export abstract class MessageSocket extends Socket {
@@ -93,7 +75,7 @@ export abstract class MessageSocket extends Socket {
    * `dontWait`. EBADF: closed, also while this waited. ENOBUFS: on macOS instead of a wait for the peer's
    * queue, of whose room no event tells.
    */
-  send(data: Pieces, options?: SendOptions): Promise<void> {
+  send(data: Pieces, options?: SendOptions & SignalOption): Promise<void> {
     // No async function, which would allocate a frame and one more promise.
     try {
       const view = gatheredMessage(data);
@@ -113,7 +95,7 @@ export abstract class MessageSocket extends Socket {
    *
    * @throws {UnixSocketError} as `send` does, and ETIMEDOUT
    */
-  sendSync(data: Pieces, options?: SyncOptions): void {
+  sendSync(data: Pieces, options?: TimeoutOption): void {
     const view = gatheredMessage(data);
     const deadline = checkDeadline(options);
     this.assertOpen("send", "send");
@@ -137,7 +119,10 @@ export abstract class MessageSocket extends Socket {
    * no such process. EINVAL: a descriptor that cannot be sent, of io_uring. ETOOMANYREFS: too many are
    * under way, unread. EMFILE: no duplicate could be made. ENOTSUP: credentials on macOS.
    */
-  sendMessage(data: Pieces, options?: SendMessageOptions): Promise<number> {
+  sendMessage(
+    data: Pieces,
+    options?: SendOptions & AncillaryOptions & SignalOption,
+  ): Promise<number> {
     try {
       const view = gatheredMessage(data);
       const signal = checkSignal(options);
@@ -158,7 +143,7 @@ export abstract class MessageSocket extends Socket {
    *
    * @throws {UnixSocketError} as `sendMessage` does, and ETIMEDOUT
    */
-  sendMessageSync(data: Pieces, options?: SendMessageSyncOptions): number {
+  sendMessageSync(data: Pieces, options?: AncillaryOptions & TimeoutOption): number {
     const view = gatheredMessage(data);
     const deadline = checkDeadline(options);
     const outgoing = new Outgoing(options);
@@ -184,7 +169,7 @@ export abstract class MessageSocket extends Socket {
    */
   async sendMany(
     messages: SendBatch | readonly Pieces[],
-    options?: SendOptions,
+    options?: SendOptions & SignalOption,
   ): Promise<BatchResult> {
     const signal = checkSignal(options);
     const batch = messages instanceof SendBatch ? messages : batchesOf(messages);
@@ -208,7 +193,7 @@ export abstract class MessageSocket extends Socket {
    *
    * @throws {UnixSocketError} as `sendMany` does, and ETIMEDOUT, when nothing was sent
    */
-  sendManySync(messages: SendBatch | readonly Pieces[], options?: SyncOptions): BatchResult {
+  sendManySync(messages: SendBatch | readonly Pieces[], options?: TimeoutOption): BatchResult {
     const deadline = checkDeadline(options);
     const batch = messages instanceof SendBatch ? messages : batchesOf(messages);
     this.assertOpen("send", "sendmmsg");
@@ -232,7 +217,7 @@ export abstract class MessageSocket extends Socket {
    * @returns how many; 0 at the end of a connection
    * @throws {UnixSocketError} ECONNRESET, ENOTCONN, EBADF
    */
-  async receiveMany(batch: ReceiveBatch, options?: AsyncOptions): Promise<number> {
+  async receiveMany(batch: ReceiveBatch, options?: SignalOption): Promise<number> {
     checkBatch(batch);
     const signal = checkSignal(options);
     const receiving = this.#receivingBatch(batch);
@@ -249,7 +234,7 @@ export abstract class MessageSocket extends Socket {
    *
    * @throws {UnixSocketError} as `receiveMany` does, and ETIMEDOUT
    */
-  receiveManySync(batch: ReceiveBatch, options?: SyncOptions): number {
+  receiveManySync(batch: ReceiveBatch, options?: TimeoutOption): number {
     checkBatch(batch);
     const deadline = checkDeadline(options);
     const receiving = this.#receivingBatch(batch);
@@ -278,7 +263,7 @@ export abstract class MessageSocket extends Socket {
 
   /** @ignore */
   protected receivePlain(
-    options: ReceiveOptions | undefined,
+    options: ReceiveOptions & SignalOption | undefined,
     peek: boolean,
   ): Promise<Message | null> {
     try {
@@ -298,7 +283,7 @@ export abstract class MessageSocket extends Socket {
 
   /** @ignore */
   protected receivePlainSync(
-    options: ReceiveSyncOptions | undefined,
+    options: ReceiveOptions & TimeoutOption | undefined,
     peek: boolean,
   ): Message | null {
     const deadline = checkDeadline(options);
@@ -312,7 +297,7 @@ export abstract class MessageSocket extends Socket {
 
   /** @ignore */
   protected receiveAncillary(
-    options: ReceiveMessageOptions | undefined,
+    options: ReceiveMessageOptions & SignalOption | undefined,
   ): Promise<ReceivedMessage | null> {
     try {
       const signal = checkSignal(options);
@@ -331,7 +316,7 @@ export abstract class MessageSocket extends Socket {
 
   /** @ignore */
   protected receiveAncillarySync(
-    options: ReceiveMessageSyncOptions | undefined,
+    options: ReceiveMessageOptions & TimeoutOption | undefined,
   ): ReceivedMessage | null {
     const deadline = checkDeadline(options);
     const { size, maxFds } = checkRoom(options);

@@ -7,7 +7,7 @@ import { cmsg, native, sockets } from "../../ffi/mod.ts";
 import { checkMaxFds, type Outgoing, takeAncillary } from "./ancillary.ts";
 import { type ByteTransfer, WritingAll } from "../io/byte_transfer.ts";
 import { blockFor, DEFAULT_SIZE, messageAt } from "./message.ts";
-import { type ReceiveMessageRoom, sendMessageNow } from "./message_operations.ts";
+import { type ReceiveMessageOptions, sendMessageNow } from "./message_operations.ts";
 import { ReceivedMessage } from "./received_message.ts";
 import { checkInteger } from "../util/validate.ts";
 
@@ -65,7 +65,7 @@ const DEFAULT_STREAM_SIZE = 65_536;
 
 /** The room of a receipt from a stream, checked. A stream may always return less. */
 export function checkStreamRoom(
-  options: ReceiveMessageRoom | undefined,
+  options: ReceiveMessageOptions | undefined,
 ): { size: number; maxFds: number } {
   const maxFds = checkMaxFds(options?.maxFds);
   const size = options?.size === undefined

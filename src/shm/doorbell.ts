@@ -7,7 +7,7 @@ import { refusal } from "../../ffi/mod.ts";
 import { UnixSocketError } from "../errors.ts";
 import { Fd } from "../fd/fd.ts";
 import type { FdLike } from "../fd/fd_like.ts";
-import type { AsyncOptions, SyncOptions } from "../util/validate.ts";
+import type { SignalOption, TimeoutOption } from "../util/validate.ts";
 
 const ONE = BigUint64Array.of(1n);
 
@@ -87,7 +87,7 @@ export class Doorbell implements Disposable {
    * @returns how often it rang, at least once
    * @throws {UnixSocketError} EBADF: closed, also while this waited. EINVAL: it is no eventfd
    */
-  async wait(options?: AsyncOptions): Promise<number> {
+  async wait(options?: SignalOption): Promise<number> {
     const count = new BigUint64Array(1);
     return ringsOf(count, await this.#descriptor.read(count, options));
   }
@@ -97,7 +97,7 @@ export class Doorbell implements Disposable {
    *
    * @throws {UnixSocketError} as `wait` does, and ETIMEDOUT
    */
-  waitSync(options?: SyncOptions): number {
+  waitSync(options?: TimeoutOption): number {
     const count = new BigUint64Array(1);
     return ringsOf(count, this.#descriptor.readSync(count, options));
   }

@@ -10,7 +10,7 @@ import { maxPlainPath, pinnedPath, procPath, splitPath, supportsLongPaths } from
 import { isLack, probePath } from "./takeover.ts";
 
 /** How to bind to a pathname. */
-export interface BindOptions {
+export interface BindRequest {
   /** Permissions of the socket's file, exactly these; without it, what the umask leaves of 0777. */
   mode?: number | undefined;
   /** What to do about a socket that is in the way and that nobody serves. */
@@ -35,7 +35,7 @@ export interface BoundPath {
 export function bindSocket(
   fd: number,
   { address, raw }: ParsedAddress,
-  options: BindOptions,
+  options: BindRequest,
 ): BoundPath | null {
   const fail = (negated: number, detail?: string, syscall = "bind") =>
     failure(negated, {

@@ -15,7 +15,6 @@ import { isReady } from "../io/byte_calls.ts";
 import { iterateUntilClosed } from "../io/web_streams.ts";
 import { adoptSocket, createSocket, Socket } from "./socket.ts";
 import {
-  type AsyncOptions,
   checkDeadline,
   checkFlag,
   checkInteger,
@@ -23,11 +22,12 @@ import {
   checkSignal,
   checkWord,
   ifAbsent,
-  type SyncOptions,
+  type SignalOption,
+  type TimeoutOption,
 } from "../util/validate.ts";
 
 /** How a socket that binds treats the path. */
-export interface PathOptions {
+export interface BindOptions {
   /**
    * The permissions of the socket's file, from 0 to 0o777 and not reduced by the umask; connecting
    * and sending need write permission. At no moment is the file more accessible; on macOS it is set
@@ -51,7 +51,7 @@ export interface PathOptions {
 }
 
 /** Options of listening. */
-export interface ListenOptions extends PathOptions {
+export interface ListenOptions extends BindOptions {
   /**
    * How many connections may wait to be accepted, beyond the first; the kernel caps it at
    * `net.core.somaxconn`. Without it, as many as it allows. Beyond, connecting has to wait.
@@ -78,7 +78,7 @@ export interface Bound {
 export function createBound(
   type: number,
   address: AddressLike,
-  options: PathOptions | undefined,
+  options: BindOptions | undefined,
   finish: (descriptor: Descriptor, address: Address) => void = () => {},
 ): Bound {
   checkOptions(options);
@@ -189,7 +189,7 @@ export abstract class Listener<Connection> extends Socket {
    * @throws {UnixSocketError} EMFILE, ENFILE: no descriptor is free; the connection stays in the
    * backlog, so pause before the next call. EBADF: closed, also while this waited.
    */
-  accept(options?: AsyncOptions): Promise<Connection> {
+  accept(options?: SignalOption): Promise<Connection> {
     try {
       const signal = checkSignal(options);
       this.assertOpen("accept a connection", "accept4");
@@ -209,7 +209,7 @@ export abstract class Listener<Connection> extends Socket {
    *
    * @throws {UnixSocketError} as `accept` does, and ETIMEDOUT
    */
-  acceptSync(options?: SyncOptions): Connection {
+  acceptSync(options?: TimeoutOption): Connection {
     const deadline = checkDeadline(options);
     this.assertOpen("accept a connection", "accept4");
     const local = this.localAddr;

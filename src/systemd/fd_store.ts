@@ -7,7 +7,12 @@ import type { FdLike } from "../fd/fd_like.ts";
 import { MAX_FDS } from "./manager.ts";
 import { notify, notifySync } from "./notify.ts";
 import { checkFdName } from "./state.ts";
-import { type AsyncOptions, checkFlag, checkOptions, type SyncOptions } from "../util/validate.ts";
+import {
+  checkFlag,
+  checkOptions,
+  type SignalOption,
+  type TimeoutOption,
+} from "../util/validate.ts";
 
 /** How to store descriptors. */
 export interface StoreOptions {
@@ -22,12 +27,6 @@ export interface StoreOptions {
    */
   transfer?: boolean | undefined;
 }
-
-/** Options of {@linkcode storeFds}. */
-export interface StoreFdsOptions extends AsyncOptions, StoreOptions {}
-
-/** Options of {@linkcode storeFdsSync}. */
-export interface StoreFdsSyncOptions extends SyncOptions, StoreOptions {}
 
 function* messages(name: string, fds: readonly FdLike[], options: StoreOptions | undefined) {
   checkFdName(name);
@@ -76,7 +75,7 @@ function* messages(name: string, fds: readonly FdLike[], options: StoreOptions |
 export async function storeFds(
   name: string,
   fds: readonly FdLike[],
-  options?: StoreFdsOptions,
+  options?: StoreOptions & SignalOption,
 ): Promise<boolean> {
   const { signal, transfer } = options ?? {};
   let told = false;
@@ -94,7 +93,7 @@ export async function storeFds(
 export function storeFdsSync(
   name: string,
   fds: readonly FdLike[],
-  options?: StoreFdsSyncOptions,
+  options?: StoreOptions & TimeoutOption,
 ): boolean {
   const { timeout, transfer } = options ?? {};
   let told = false;
@@ -110,7 +109,7 @@ export function storeFdsSync(
  * @returns whether there is a manager
  * @throws {UnixSocketError} as `notify` does
  */
-export async function removeStoredFds(name: string, options?: AsyncOptions): Promise<boolean> {
+export async function removeStoredFds(name: string, options?: SignalOption): Promise<boolean> {
   return await notify({ fdStoreRemove: true, fdName: name }, options);
 }
 
@@ -119,6 +118,6 @@ export async function removeStoredFds(name: string, options?: AsyncOptions): Pro
  *
  * @throws {UnixSocketError} as `notify` does, and ETIMEDOUT
  */
-export function removeStoredFdsSync(name: string, options?: SyncOptions): boolean {
+export function removeStoredFdsSync(name: string, options?: TimeoutOption): boolean {
   return notifySync({ fdStoreRemove: true, fdName: name }, options);
 }

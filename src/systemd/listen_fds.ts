@@ -47,9 +47,6 @@ export type PassedFdKind =
 /** The address family of a socket; `"other"` for netlink, vsock and their like. */
 export type PassedFdFamily = "unix" | "inet" | "inet6" | "other";
 
-/** Options of {@linkcode listenFds}. */
-export type ListenFdsOptions = EnvironmentOptions;
-
 /** The numbers that have an owner, or are closed: another {@linkcode listenFds} has them no more. */
 const taken = new Set<number>();
 
@@ -235,7 +232,7 @@ const REMOVED_TOO = ["LISTEN_PIDFDID"];
  *
  * See sd_listen_fds(3), systemd.socket(5).
  */
-export function listenFds(options?: ListenFdsOptions): PassedFd[] {
+export function listenFds(options?: EnvironmentOptions): PassedFd[] {
   return withVariables(VARIABLES, REMOVED_TOO, options, (variables) => {
     const { LISTEN_PID: pid, LISTEN_FDS: fds, LISTEN_FDNAMES: names } = variables;
     if (pid === undefined || !isOwnPid("LISTEN_PID", pid) || fds === undefined) return [];

@@ -10,28 +10,19 @@ import { managerAddress, MAX_FDS, type NotifyDescriptors, send, sendSync } from 
 import { encodeState, type NotifyState } from "./state.ts";
 import { now } from "../util/clock.ts";
 import {
-  type AsyncOptions,
   checkDeadline,
   checkFlag,
   checkOptions,
   checkSignal,
-  type SyncOptions,
+  type SignalOption,
+  type TimeoutOption,
 } from "../util/validate.ts";
 
 /** Options of {@linkcode notify}. */
-export interface NotifyOptions extends AsyncOptions, EnvironmentOptions, NotifyDescriptors {}
-
-/** Options of {@linkcode notifySync}. */
-export interface NotifySyncOptions extends SyncOptions, EnvironmentOptions, NotifyDescriptors {}
-
-/** Options of {@linkcode notifyBarrier}. */
-export interface BarrierOptions extends AsyncOptions, EnvironmentOptions {}
-
-/** Options of {@linkcode notifyBarrierSync}. */
-export interface BarrierSyncOptions extends SyncOptions, EnvironmentOptions {}
+export interface NotifyOptions extends EnvironmentOptions, NotifyDescriptors {}
 
 /** Checks a notification before any system call, also if there is no manager to send it to. */
-function prepared(state: NotifyState, options: NotifyOptions | NotifySyncOptions | undefined) {
+function prepared(state: NotifyState, options: NotifyOptions | undefined) {
   checkOptions(options);
   const { fds = [] } = options ?? {};
   if (!Array.isArray(fds)) {
@@ -80,7 +71,10 @@ function prepared(state: NotifyState, options: NotifyOptions | NotifySyncOptions
  *
  * See sd_notify(3).
  */
-export async function notify(state: NotifyState, options?: NotifyOptions): Promise<boolean> {
+export async function notify(
+  state: NotifyState,
+  options?: NotifyOptions & SignalOption,
+): Promise<boolean> {
   const signal = checkSignal(options);
   const { data, enclosed } = prepared(state, options);
   const address = managerAddress(options);
@@ -95,7 +89,7 @@ export async function notify(state: NotifyState, options?: NotifyOptions): Promi
  *
  * @throws {UnixSocketError} as `notify` does, and ETIMEDOUT
  */
-export function notifySync(state: NotifyState, options?: NotifySyncOptions): boolean {
+export function notifySync(state: NotifyState, options?: NotifyOptions & TimeoutOption): boolean {
   checkDeadline(options);
   const { data, enclosed } = prepared(state, options);
   const address = managerAddress(options);
@@ -126,7 +120,7 @@ const BARRIER = "BARRIER=1";
  *
  * See sd_notify_barrier(3).
  */
-export async function notifyBarrier(options?: BarrierOptions): Promise<boolean> {
+export async function notifyBarrier(options?: EnvironmentOptions & SignalOption): Promise<boolean> {
   const signal = checkSignal(options);
   const address = managerAddress(options);
   if (address === null) return false;
@@ -151,7 +145,7 @@ export async function notifyBarrier(options?: BarrierOptions): Promise<boolean> 
  *
  * @throws {UnixSocketError} as `notify` does, and ETIMEDOUT
  */
-export function notifyBarrierSync(options?: BarrierSyncOptions): boolean {
+export function notifyBarrierSync(options?: EnvironmentOptions & TimeoutOption): boolean {
   const deadline = checkDeadline(options);
   const address = managerAddress(options);
   if (address === null) return false;

@@ -3,12 +3,12 @@
  * @module
  */
 
-import type { AsyncOptions } from "./validate.ts";
+import type { SignalOption } from "./validate.ts";
 
 /** What bytes are read from: a UnixStream, an Fd, or anything else that reads this way. */
 export interface ByteSource {
   /** Reads what is there into the buffer and returns its length; null at the end. */
-  read(buffer: Uint8Array<ArrayBuffer>, options?: AsyncOptions): Promise<number | null>;
+  read(buffer: Uint8Array<ArrayBuffer>, options?: SignalOption): Promise<number | null>;
 }
 
 /** The size of the buffer at first, and again whenever it is empty, in bytes. */

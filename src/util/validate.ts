@@ -10,7 +10,7 @@ import { now } from "./clock.ts";
 export type Bytes = ArrayBufferView | ArrayBuffer;
 
 /** Options of everything that can wait without blocking. */
-export interface AsyncOptions {
+export interface SignalOption {
   /**
    * Gives up waiting: the promise rejects with the signal's reason. Nothing that was already
    * transferred is lost, and the socket stays usable.
@@ -19,7 +19,7 @@ export interface AsyncOptions {
 }
 
 /** Options of everything that can wait while it blocks the thread. */
-export interface SyncOptions {
+export interface TimeoutOption {
   /**
    * The most milliseconds to wait; 0 tries once. Without it the call waits without a limit, and
    * the thread can do nothing else meanwhile. When the time is over, it throws ETIMEDOUT.
@@ -77,7 +77,7 @@ function isDetached(buffer: ArrayBufferLike): boolean {
 }
 
 /** The signal of an options object, after checking that it has not been aborted yet. */
-export function checkSignal(options: AsyncOptions | undefined): AbortSignal | undefined {
+export function checkSignal(options: SignalOption | undefined): AbortSignal | undefined {
   checkOptions(options);
   const signal = options?.signal;
   if (signal === undefined || signal === null) return undefined;
@@ -89,7 +89,7 @@ export function checkSignal(options: AsyncOptions | undefined): AbortSignal | un
 }
 
 /** When a blocking call has to give up, as `now()` counts. */
-export function checkDeadline(options: SyncOptions | undefined): number {
+export function checkDeadline(options: TimeoutOption | undefined): number {
   checkOptions(options);
   const timeout = options?.timeout;
   if (timeout === undefined) return Infinity;

@@ -136,7 +136,7 @@ async function receive([a, b]: Pair, file: Fd, { what, free, count, way }: Case)
 /** Sends at the limit, where that has to wait. */
 async function send([a, b]: Pair, file: Fd, { what, free, count, way }: Case): Promise<Result> {
   const fds = new Array<Fd>(count).fill(file);
-  const to = way === "to" ? { to: name } : {};
+  const to: object = way === "to" ? { to: name } : {};
   const filled = fill(a, to);
   // One who waits already is served as if nothing had been.
   const before = a.sendMessage(bytes("x"), to);
@@ -158,7 +158,7 @@ async function attempt(wanted: Case): Promise<unknown> {
   file.writeSync(bytes("content"));
   const ends = pair(way);
   const [a, b] = ends;
-  const to = way === "to" ? { to: name } : {};
+  const to: object = way === "to" ? { to: name } : {};
   // Whatever the runtime opens for waiting is open after this, and stays so.
   const pending = outcomeOf(() => a.receiveMessage());
   const warm = b.receiveMessage();

@@ -9,7 +9,7 @@ import {
   type AncillaryOptions,
   Fd,
   type ReceivedMessage,
-  type ReceiveMessageRoom,
+  type ReceiveMessageOptions,
   UnixDatagram,
   UnixSeqpacket,
   UnixSocketError,
@@ -36,7 +36,7 @@ export const CARRIER_NAMES = Object.keys(CARRIERS) as CarrierName[];
 export interface Way {
   name: string;
   send(socket: Carrier, data: string, options?: AncillaryOptions): Promise<number>;
-  receive(socket: Carrier, room?: ReceiveMessageRoom): Promise<ReceivedMessage>;
+  receive(socket: Carrier, room?: ReceiveMessageOptions): Promise<ReceivedMessage>;
 }
 
 /** Both ways: waiting, and blocking the thread. */

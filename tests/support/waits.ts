@@ -6,12 +6,12 @@
 
 import { assertEquals } from "@std/assert";
 import {
-  type AsyncOptions,
   Fd,
   type Message,
   ReceiveBatch,
   type ReceivedInto,
-  type SyncOptions,
+  type SignalOption,
+  type TimeoutOption,
   UnixDatagram,
   UnixListener,
   UnixSeqpacket,
@@ -63,9 +63,9 @@ export interface Wait {
   triesAgain: boolean;
   at(): Place | Promise<Place>;
   /** Sends this character, or returns what has come: a character, or null at the end. */
-  call(object: Handle, options?: AsyncOptions, character?: string): Promise<unknown>;
+  call(object: Handle, options?: SignalOption, character?: string): Promise<unknown>;
   /** Does it while blocking the thread. */
-  callSync(object: Handle, options?: SyncOptions, character?: string): unknown;
+  callSync(object: Handle, options?: TimeoutOption, character?: string): unknown;
   /** Does it with this memory to read into or to send, where it takes any. */
   callWith?(object: Handle, memory: Uint8Array): Promise<unknown>;
 }
