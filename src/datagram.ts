@@ -18,13 +18,8 @@ import {
 } from "./message/destinations.ts";
 import type { Fd } from "./fd/fd.ts";
 import { gatheredMessage, type Pieces } from "./io/pieces.ts";
-import {
-  DONE,
-  ignore,
-  NOT_TRIED,
-  type Operation,
-  type OperationQueue,
-} from "./io/operation_queue.ts";
+import { DONE, ignore, NOT_TRIED, type Operation } from "./io/operation.ts";
+import type { OperationQueue } from "./io/operation_queue.ts";
 import { type BindOptions, type Bound, createBound } from "./socket/listen.ts";
 import { MessageSocket, type ReceiveOptions, type SendOptions } from "./message/message_socket.ts";
 import type { Message } from "./message/message.ts";

@@ -12,7 +12,7 @@ import { ChunkReader, iterateUntilClosed, readableOver, writableOver } from "./i
 import { connectAsync, connectBlocking, type Connected } from "./socket/connect.ts";
 import { Descriptor } from "./io/descriptor.ts";
 import type { Fd } from "./fd/fd.ts";
-import { NOT_TRIED, type Operation } from "./io/operation_queue.ts";
+import { NOT_TRIED, type Operation } from "./io/operation.ts";
 import { gathered, type Pieces } from "./io/pieces.ts";
 import { type ReceiveMessageOptions, receiving } from "./message/message_operations.ts";
 import type { ReceivedMessage } from "./message/received_message.ts";

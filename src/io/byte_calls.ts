@@ -7,7 +7,7 @@
  */
 
 import { file, native, sockets } from "../../ffi/mod.ts";
-import { wouldBlock } from "./operation_queue.ts";
+import { wouldBlock } from "./operation.ts";
 
 /** The system calls of one kind of descriptor. A result below zero is a negated errno. */
 export interface ByteCalls {

@@ -7,7 +7,7 @@
 import { errnoNumber, failure, file, refusal, sockets } from "../../ffi/mod.ts";
 import type { ByteCalls } from "./byte_calls.ts";
 import type { Descriptor } from "./descriptor.ts";
-import { DONE, NOT_TRIED, Operation, SingleCall, YIELD } from "./operation_queue.ts";
+import { DONE, NOT_TRIED, Operation, SingleCall, YIELD } from "./operation.ts";
 import { gatheredParts, type Part, type Pieces } from "./pieces.ts";
 import {
   asBytes,

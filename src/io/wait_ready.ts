@@ -7,14 +7,8 @@ import type { sockets } from "../../ffi/mod.ts";
 import { isReady } from "./byte_calls.ts";
 import { assertOpen } from "./byte_transfer.ts";
 import type { Descriptor } from "./descriptor.ts";
-import {
-  DONE,
-  ignore,
-  NOT_TRIED,
-  type OperationQueue,
-  SingleCall,
-  wouldBlock,
-} from "./operation_queue.ts";
+import { DONE, ignore, NOT_TRIED, SingleCall, wouldBlock } from "./operation.ts";
+import type { OperationQueue } from "./operation_queue.ts";
 import {
   checkDeadline,
   checkSignal,

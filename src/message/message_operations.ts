@@ -7,7 +7,7 @@ import { cmsg, native, refusal, sockets } from "../../ffi/mod.ts";
 import { checkMaxFds, type Outgoing, takeAncillary } from "./ancillary.ts";
 import type { ReceiveBatch, SendBatch } from "./batch.ts";
 import type { Descriptor } from "../io/descriptor.ts";
-import { Operation, SingleCall, wouldBlock, YIELD } from "../io/operation_queue.ts";
+import { Operation, SingleCall, wouldBlock, YIELD } from "../io/operation.ts";
 import { blockFor, checkSize, isEnd, type Message, messageAt, receiveOne } from "./message.ts";
 import { ReceivedMessage } from "./received_message.ts";
 

@@ -9,14 +9,8 @@ import { type AncillaryOptions, Outgoing } from "./ancillary.ts";
 import { batchesOf, type BatchResult, ReceiveBatch, SendBatch } from "./batch.ts";
 import type { Descriptor } from "../io/descriptor.ts";
 import { gatheredMessage, type Pieces } from "../io/pieces.ts";
-import {
-  DONE,
-  ignore,
-  NOT_TRIED,
-  type Operation,
-  type OperationQueue,
-  SingleCall,
-} from "../io/operation_queue.ts";
+import { DONE, ignore, NOT_TRIED, type Operation, SingleCall } from "../io/operation.ts";
+import type { OperationQueue } from "../io/operation_queue.ts";
 import { checkSize, type Message } from "./message.ts";
 import {
   checkRoom,

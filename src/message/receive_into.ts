@@ -7,7 +7,7 @@ import { native, sockets } from "../../ffi/mod.ts";
 import type { Address } from "../address.ts";
 import type { Descriptor } from "../io/descriptor.ts";
 import { unchanged } from "../io/byte_transfer.ts";
-import { type Operation, SingleCall } from "../io/operation_queue.ts";
+import { type Operation, SingleCall } from "../io/operation.ts";
 import { sender, UNNAMED } from "./message.ts";
 import { RECEIVING, unlessEnded } from "./message_operations.ts";
 

@@ -14,7 +14,7 @@ import {
 } from "../address.ts";
 import { bindSocket, removePath } from "./bind.ts";
 import { Descriptor } from "../io/descriptor.ts";
-import { NOT_TRIED, Operation } from "../io/operation_queue.ts";
+import { NOT_TRIED, Operation } from "../io/operation.ts";
 import { takeBudget } from "../io/reactor.ts";
 import { packPlain, withPeerSockaddr } from "./long_path.ts";
 import { createSocket } from "./socket.ts";

@@ -9,7 +9,7 @@ import { type AllowedPeers, type AuthorizePeer, type Gate, gateOf } from "../aut
 import { bindSocket, removePath } from "./bind.ts";
 import { Descriptor } from "../io/descriptor.ts";
 import type { Fd } from "../fd/fd.ts";
-import { NOT_TRIED, type Operation, SingleCall, wouldBlock, YIELD } from "../io/operation_queue.ts";
+import { NOT_TRIED, type Operation, SingleCall, wouldBlock, YIELD } from "../io/operation.ts";
 import { Backoff, sleep } from "../io/backoff.ts";
 import { isReady } from "../io/byte_calls.ts";
 import { iterateUntilClosed } from "../io/web_streams.ts";
