@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { CommonConstants, Layouts } from "./mod.ts";
+import type { CommonConstants, Layouts } from "./types.ts";
 
 // deno-fmt-ignore
 export const darwinConstants: CommonConstants = {

@@ -4,7 +4,7 @@
  */
 
 import { linuxLayouts } from "./linux.ts";
-import type { ArchConstants, Layouts } from "./mod.ts";
+import type { ArchConstants, Layouts } from "./types.ts";
 
 export const constants: ArchConstants = { O_DIRECTORY: 16384, O_NOFOLLOW: 32768 };
 
