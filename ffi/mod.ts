@@ -5,13 +5,7 @@
 
 export { type Debugging, installDebugging, native, type OwnedDescriptor } from "./native.ts";
 export { UnixSocketError, type UnixSocketErrorInit } from "./errors.ts";
-export {
-  checked,
-  failure,
-  type FailureContext,
-  linuxConstants,
-  refusal,
-} from "./libc/errno_gate.ts";
+export { checked, failure, type FailureContext, linuxConstants, refusal } from "./libc/failure.ts";
 export { errnoName, errnoNumber } from "./libc/errno_names.ts";
 export type { Watcher } from "./runtime/runtime.ts";
 export { clearTimeout, queueMicrotask, setImmediate, setTimeout } from "./runtime/timers.ts";
@@ -21,14 +15,8 @@ export { createPoller } from "./create_poller.ts";
 export { FOR_READING, FOR_WRITING, type Poller } from "./poller.ts";
 export { monotonicMicroseconds } from "./libc/clock.ts";
 export { Mapping } from "./libc/mapping.ts";
-export {
-  closeOnExec,
-  duplicateFrom,
-  makeBlocking,
-  openPidfd,
-  signalPidfd,
-} from "./libc/process.ts";
-export { MessageBlock } from "./structs/message_block.ts";
+export { openPidfd, signalPidfd } from "./libc/process.ts";
+export { MessageBlock } from "./libc/message_block.ts";
 export { darwinPeerUser } from "./darwin/credentials.ts";
 export { environmentVariable, environmentWith } from "./runtime/environment.ts";
 export { builtinModule } from "./runtime/pipe_handle.ts";

@@ -11,6 +11,8 @@ import { UnixSocketError } from "./errors.ts";
 import { nodeRuntime } from "./runtime/node.ts";
 import type { Runtime } from "./runtime/runtime.ts";
 import { runtimeName } from "./runtime/runtime_name.ts";
+import { gatedCalls } from "./libc/calls.ts";
+import type { Calls } from "./libc/errno_gate.ts";
 import { statxBy } from "./libc/statx_fallback.ts";
 import type { Libc } from "./libc/symbols.ts";
 
@@ -18,7 +20,10 @@ import type { Libc } from "./libc/symbols.ts";
 export interface Native {
   readonly runtime: Runtime;
   readonly abi: Abi;
+  /** The functions as C has them: −1, and the reason in errno. */
   readonly libc: Libc;
+  /** The same functions, which return a result or a negated errno. */
+  readonly calls: Calls;
   /** This thread's errno; element 0. */
   readonly errno: Int32Array;
   /** Null unless debug mode is on. */
@@ -91,7 +96,8 @@ export function nativeOf(runtime: Runtime, abi: Abi): Native {
   const debugging = makeDebugging?.(runtime, bound, abi) ?? null;
   const location = abi.os === "linux" ? bound.__errno_location() : bound.__error();
   const errno = new Int32Array(runtime.viewAt(location, 4));
-  return { runtime, abi, libc: completed(runtime, abi, bound, errno), errno, debugging };
+  const libc = completed(runtime, abi, bound, errno);
+  return { runtime, abi, libc, calls: gatedCalls(abi, libc, errno), errno, debugging };
 }
 
 /** libc, with what it lacks made of what it has. */

@@ -10,8 +10,9 @@
 
 import type { Field } from "../abi/mod.ts";
 import { native } from "../native.ts";
-import { getsockoptBytes, type RawCredentials } from "../libc/socket.ts";
+import { getsockoptBytes } from "../libc/options.ts";
 import { readField } from "../structs/field.ts";
+import type { RawCredentials } from "../structs/ucred.ts";
 
 /** What a failure means where a peer is asked for. */
 function meansNobody(negated: number): boolean {

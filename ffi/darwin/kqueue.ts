@@ -7,7 +7,7 @@
  * @module
  */
 
-import { again, checked, negatedErrno } from "../libc/errno_gate.ts";
+import { checked } from "../libc/failure.ts";
 import { native } from "../native.ts";
 import { FOR_READING, FOR_WRITING, type Poller } from "../poller.ts";
 import { readField, writeField } from "../structs/field.ts";
@@ -20,17 +20,12 @@ const MAX_CHANGES = 2;
 
 /** A new kqueue. It is closed on exec; no child inherits one in any case. */
 export function createKqueue(): Poller {
-  const { libc, abi } = native();
+  const { calls, abi } = native();
   const { EVFILT_READ, EVFILT_WRITE, EV_ADD, EV_DELETE, EV_CLEAR, EV_RECEIPT } = abi.darwin!;
   const { size, fields } = abi.layouts.kevent!;
   const { ENOENT } = abi.errno;
-  let created;
-  do created = libc.kqueue(); while (created === -1 && again("kqueue"));
-  const fd = checked(created === -1 ? negatedErrno : created, {
-    action: "Cannot create a kqueue",
-    syscall: "kqueue",
-  });
-  libc.fcntl(fd, abi.constants.F_SETFD, abi.constants.FD_CLOEXEC);
+  const fd = checked(calls.kqueue(), { action: "Cannot create a kqueue", syscall: "kqueue" });
+  calls.fcntl(fd, abi.constants.F_SETFD, abi.constants.FD_CLOEXEC);
 
   const changes = new DataView(new ArrayBuffer(size * MAX_CHANGES));
   const receipts = new DataView(new ArrayBuffer(size * MAX_CHANGES));
@@ -54,11 +49,8 @@ export function createKqueue(): Poller {
 
   /** Makes so many changes; 0, or the negated errno of the first that failed. */
   const apply = (count: number): number => {
-    let answered;
-    do answered = libc.kevent(fd, changes, count, receipts, count, null); while (
-      answered === -1 && again("kevent")
-    );
-    if (answered === -1) return negatedErrno;
+    const answered = calls.kevent(fd, changes, count, receipts, count, null);
+    if (answered < 0) return answered;
     for (let i = 0; i < answered; i++) {
       const errno = take(receipts, i, "data");
       const removing = (take(changes, i, "flags") & EV_DELETE) !== 0;
@@ -103,10 +95,7 @@ export function createKqueue(): Poller {
     },
 
     collect(visit) {
-      let ready;
-      do ready = libc.kevent(fd, null, 0, events, MAX_EVENTS, atOnce); while (
-        ready === -1 && again("kevent")
-      );
+      const ready = calls.kevent(fd, null, 0, events, MAX_EVENTS, atOnce);
       for (let i = 0; i < ready; i++) {
         const reading = take(events, i, "filter") === (EVFILT_READ & 0xffff);
         // An end (EV_EOF) is an event of its filter: a read finds it, and a write fails.
@@ -116,7 +105,7 @@ export function createKqueue(): Poller {
     },
 
     close() {
-      libc.close(fd);
+      calls.close(fd);
     },
   };
 }

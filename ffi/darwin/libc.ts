@@ -10,12 +10,11 @@
  * @module
  */
 
-import type { Abi } from "../abi/mod.ts";
 import { darwinMessages } from "./messages.ts";
+import type { DarwinParts } from "./parts.ts";
 import { darwinSockets } from "./sockets.ts";
-import type { Runtime } from "../runtime/runtime.ts";
 import { statxBy } from "../libc/statx_fallback.ts";
-import type { Libc } from "../libc/symbols.ts";
+import { type Libc, MAP_FAILED } from "../libc/symbols.ts";
 
 /** Functions that have no counterpart, with what they return when they fail. */
 const ABSENT = {
@@ -25,20 +24,9 @@ const ABSENT = {
   memfd_create: -1,
   eventfd: -1,
   syscall: -1n,
-  // MAP_FAILED, as the runtimes give it back: all bits set.
-  mmap: 2 ** 64,
+  mmap: MAP_FAILED,
   munmap: -1,
 } as const;
-
-/** What the calls of one thread share. */
-export interface DarwinParts {
-  readonly abi: Abi;
-  /** What macOS has. */
-  readonly libc: Libc;
-  /** This thread's errno; element 0. */
-  readonly errno: Int32Array;
-  readonly runtime: Pick<Runtime, "addressOf" | "viewAt">;
-}
 
 /** libc of macOS, with the functions of Linux. */
 export function darwinLibc(parts: DarwinParts): Libc {

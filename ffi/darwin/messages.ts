@@ -5,7 +5,7 @@
  */
 
 import type { Abi, Field } from "../abi/mod.ts";
-import type { DarwinParts } from "./libc.ts";
+import type { DarwinParts } from "./parts.ts";
 import { batchHeader } from "../structs/msghdr.ts";
 import { readField, writeField } from "../structs/field.ts";
 import type { Libc } from "../libc/symbols.ts";

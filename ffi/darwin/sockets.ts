@@ -7,7 +7,7 @@
 
 import type { Abi } from "../abi/mod.ts";
 import { fullRoom, takeControl } from "../structs/cmsg.ts";
-import type { DarwinParts } from "./libc.ts";
+import type { DarwinParts } from "./parts.ts";
 import { readField, writeField } from "../structs/field.ts";
 import type { Libc } from "../libc/symbols.ts";
 

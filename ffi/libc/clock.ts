@@ -3,7 +3,7 @@
  * @module
  */
 
-import { linuxConstants } from "./errno_gate.ts";
+import { linuxConstants } from "./failure.ts";
 import { native } from "../native.ts";
 
 const CLOCK_MONOTONIC = 1n;
@@ -15,10 +15,10 @@ const CLOCK_MONOTONIC = 1n;
  * @throws {UnixSocketError} ENOTSUP on macOS
  */
 export function monotonicMicroseconds(): bigint {
-  const { libc, abi, runtime } = native();
+  const { calls, abi, runtime } = native();
   linuxConstants("times of the system's clock", "syscall");
   const time = new BigInt64Array(new ArrayBuffer(16));
   const at = BigInt(runtime.addressOf(time));
-  libc.syscall(BigInt(abi.syscalls!.clock_gettime), CLOCK_MONOTONIC, at, null, 0n);
+  calls.syscall(BigInt(abi.syscalls!.clock_gettime), CLOCK_MONOTONIC, at, null, 0n);
   return time[0]! * 1_000_000n + time[1]! / 1000n;
 }

@@ -1,92 +1,98 @@
 /**
- * The gate for return codes. A libc call that returned −1 passes here and nowhere else: first
- * {@linkcode again} reads errno and says whether to repeat the call, then the wrapper hands the
- * negated errno to its caller, who either expects it (EAGAIN) or gives it to {@linkcode failure}.
+ * The errno gate, which every call of libc passes that failed: it makes a negated errno of it, or
+ * repeats it.
+ *
+ * The gate reads errno in the statement after the call. It makes the call again after EINTR, and up to
+ * three times after an errno that the function cannot leave: code of the runtime then ran between the
+ * call and the reading of errno.
  * @module
  */
 
-import type { LinuxConstants } from "../abi/mod.ts";
-import { errnoName, errnoNumber } from "./errno_names.ts";
-import { UnixSocketError, type UnixSocketErrorInit } from "../errors.ts";
-import { native } from "../native.ts";
-import { type Signature, type SymbolName, symbols } from "./symbols.ts";
+import type { Abi } from "../abi/mod.ts";
+import {
+  type Libc,
+  MAP_FAILED,
+  type Signature,
+  type SymbolName,
+  symbols,
+  type SymbolTable,
+} from "./symbols.ts";
 
-/** The errno that the last call to {@linkcode again} read, negated. */
-export let negatedErrno = 0;
-
-/** How often a call is repeated whose errno cannot be its own. */
+/** How often one call is repeated whose errno cannot be its own. */
 const MAX_REPEATS = 3;
-let repeats = 0;
 
-/**
- * To be called in the statement after a libc call that returned −1, before any other FFI call:
- * reads errno, and is true where the call has to be made again. That is so after EINTR, and when
- * errno holds a value that this function cannot leave: the runtime's own code ran in between.
- */
-export function again(name: SymbolName): boolean {
-  const errno = native().errno[0]!;
-  negatedErrno = -errno;
-  if (errno === interrupted()) return true;
-  if (plausible(name, errno) || ++repeats > MAX_REPEATS) {
-    repeats = 0;
-    return false;
-  }
-  return true;
+/** The functions that pass the gate. */
+export type Gated = {
+  [Name in SymbolName]: SymbolTable[Name] extends { gated: false } ? never : Name;
+}[SymbolName];
+
+/** A function of libc that returns a result, or a negated errno. */
+type Call<Name extends Gated> = (...args: Parameters<Libc[Name]>) => number;
+
+/** All functions that pass the gate. */
+export type Calls =
+  & { readonly [Name in Gated]: Call<Name> }
+  & {
+    /** read(2) from a socket, which leaves no other errno than recv(2). */
+    readonly readSocket: Call<"read">;
+    /** write(2) to a socket, which leaves no other errno than send(2). */
+    readonly writeSocket: Call<"write">;
+  };
+
+/** The result of a call, or null if the call failed. */
+export function ok(result: number): number | null {
+  return result === -1 ? null : result;
 }
 
-let eintr: number | undefined;
-function interrupted(): number {
-  return eintr ??= errnoNumber("EINTR");
-}
-
-const plausibleErrnos = new Map<SymbolName, Set<number>>();
-
-function plausible(name: SymbolName, errno: number): boolean {
-  const listed = (symbols[name] as Signature).errnos;
-  if (listed === undefined) return errno !== 0;
-  let set = plausibleErrnos.get(name);
-  if (set === undefined) plausibleErrnos.set(name, set = new Set(listed.map(errnoNumber)));
-  return set.has(errno);
-}
-
-/** What {@linkcode failure} is told beside the errno. */
-export type FailureContext = Omit<UnixSocketErrorInit, "code" | "errno">;
-
-/** The typed error for a negated errno. */
-export function failure(negated: number, context: FailureContext, cause?: unknown): Error {
-  const init = { ...context, code: errnoName(-negated), errno: -negated };
-  return new UnixSocketError(init, cause === undefined ? undefined : { cause });
-}
-
-/** A result that is no error, or the throw of a typed one. */
-export function checked(result: number, context: FailureContext): number {
-  if (result < 0) throw failure(result, context);
-  return result;
-}
-
-/** An error of the library's own, under an errno that says it best on every system. */
-export function refusal(code: string, context: FailureContext, cause?: unknown): UnixSocketError {
-  const errno = errnoNumber(code);
-  const init = { ...context, code, errno: Number.isNaN(errno) ? 0 : errno };
-  return new UnixSocketError(init, cause === undefined ? undefined : { cause });
+/** The address that a call returned, or null if the call failed: with NULL, or with MAP_FAILED. */
+export function okAddress(result: number): number | null {
+  return result === 0 || result === MAP_FAILED ? null : result;
 }
 
 /**
- * The constants that only Linux has, for what only Linux has.
- *
- * @throws {UnixSocketError} ENOTSUP on macOS
+ * For each function, what to do right after a call that failed, given the arguments of that call.
+ * `errno` is this thread's; element 0.
  */
-export function linuxConstants(what: string, syscall: SymbolName): LinuxConstants {
-  const { linux } = native().abi;
-  if (linux !== null) return linux;
-  throw refusal("ENOTSUP", {
-    action: `Cannot use ${what}`,
-    syscall,
-    detail: "only Linux has that",
-  });
+export function failedCalls(abi: Abi, libc: Libc, errno: Int32Array): Calls {
+  const functions = libc as unknown as Record<SymbolName, (...args: unknown[]) => unknown>;
+  const gate = (name: SymbolName, signature: Signature) => {
+    const judge = judgeOf(abi, signature);
+    return (...args: unknown[]): number => {
+      let repeats = judge(errno[0]!, 0);
+      while (repeats >= 0) {
+        const result = functions[name](...args);
+        const left = errno[0]!;
+        if (!hasFailed(signature, result)) return Number(result);
+        repeats = judge(left, repeats);
+      }
+      return repeats;
+    };
+  };
+  const gates: Record<string, (...args: unknown[]) => number> = {};
+  for (const name of Object.keys(symbols) as SymbolName[]) gates[name] = gate(name, symbols[name]);
+  gates.readSocket = gate("read", { ...symbols.read, errnos: symbols.recv.errnos });
+  gates.writeSocket = gate("write", { ...symbols.write, errnos: symbols.send.errnos });
+  return gates as unknown as Calls;
 }
 
-/** The result of a call that this system does not have: a negated errno. */
-export function notSupported(): number {
-  return -native().abi.errno.ENOTSUP!;
+function hasFailed({ result: type }: Signature, result: unknown): boolean {
+  return (type === "pointer" ? okAddress : ok)(Number(result)) === null;
+}
+
+/**
+ * Decides about a call that failed: a negated errno ends it. Anything else repeats it, and says how
+ * often the call was repeated because of an errno that was not its own.
+ */
+type Judge = (errno: number, repeats: number) => number;
+
+function judgeOf(abi: Abi, { errnos, repeats: mayRepeat }: Signature): Judge {
+  const { EINTR, EIO } = abi.errno;
+  // An errno of 0 would read as a success.
+  if (mayRepeat === false) return (errno) => -(errno || EIO!);
+  const known = errnos && new Set(errnos.map((name) => abi.errno[name]));
+  return (errno, repeats) => {
+    if (errno === EINTR) return repeats;
+    if (known === undefined ? errno !== 0 : known.has(errno)) return -errno;
+    return repeats < MAX_REPEATS ? repeats + 1 : -(errno || EIO!);
+  };
 }

@@ -5,14 +5,55 @@
 
 import type { Abi } from "../abi/mod.ts";
 import { UnixSocketError } from "../errors.ts";
-import {
-  type Libc,
-  linkName,
-  onTheStack,
-  type Signature,
-  type SymbolName,
-  symbolTables,
-} from "./symbols.ts";
+import type { NativeType, Signature } from "./signature.ts";
+import { type Libc, type SymbolName, symbols } from "./symbols.ts";
+
+/** The part of the table that exists on one operating system. */
+export function symbolsFor(os: "linux" | "darwin"): Map<SymbolName, Signature> {
+  const chosen = new Map<SymbolName, Signature>();
+  for (const [name, signature] of Object.entries(symbols) as [SymbolName, Signature][]) {
+    if (signature.os === undefined || signature.os === os) chosen.set(name, signature);
+  }
+  return chosen;
+}
+
+/**
+ * What to bind on one operating system, in the order in which to try it: not every C library has all.
+ * musl before 1.2.5 lacks `statx`, and glibc before 2.33 what takes its place.
+ */
+export function symbolTables(os: "linux" | "darwin"): Map<SymbolName, Signature>[] {
+  if (os === "darwin") return [symbolsFor(os)];
+  return (["fstatat", "statx"] as const).map((left) => {
+    const table = symbolsFor(os);
+    table.delete(left);
+    return table;
+  });
+}
+
+/** On Intel, macOS has these twice: without a suffix, `struct stat` is one of before 2007. */
+const WITH_SUFFIX: ReadonlySet<SymbolName> = new Set(["lstat", "fstat"]);
+
+/** The name of a function inside the C library. */
+export function linkName(
+  name: SymbolName,
+  { os, arch }: { readonly os: string; readonly arch: string },
+): string {
+  return os === "darwin" && arch === "x86_64" && WITH_SUFFIX.has(name) ? `${name}$INODE64` : name;
+}
+
+/**
+ * A variadic call as Apple's arm64 wants it: the registers are filled with zeros, so that what
+ * stands after the `...` lands on the stack.
+ */
+export function onTheStack(signature: Signature): Signature {
+  const fixed = signature.variadicAfter;
+  if (fixed === undefined) return signature;
+  const filling = new Array<NativeType>(8 - fixed).fill("i32");
+  return {
+    ...signature,
+    args: [...signature.args.slice(0, fixed), ...filling, ...signature.args.slice(fixed)],
+  };
+}
 
 /**
  * Opens the first name that opens. A refusal by the runtime's permissions is passed on as it is,

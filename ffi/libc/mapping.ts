@@ -17,11 +17,8 @@
  * @module
  */
 
-import { again, negatedErrno, notSupported } from "./errno_gate.ts";
+import { notSupported } from "./failure.ts";
 import { native } from "../native.ts";
-
-/** MAP_FAILED of mmap(2): all bits set, as a number. */
-const MAP_FAILED = 2 ** 64;
 
 /** Where a mapping is. It knows no buffer, so that the buffer can be collected. */
 interface Range {
@@ -46,16 +43,12 @@ export class Mapping {
    * negated errno. Where `shared` is false, what is written here stays here.
    */
   static of(fd: number, length: number, shared: boolean): Mapping | number {
-    const { libc, abi } = native();
+    const { calls, abi } = native();
     if (abi.linux === null) return notSupported();
     const { PROT_READ, PROT_WRITE, MAP_SHARED, MAP_PRIVATE } = abi.linux;
     const flags = shared ? MAP_SHARED : MAP_PRIVATE;
-    let address;
-    do {
-      // A number that is too large for an address comes back as a bigint from Bun.
-      address = Number(libc.mmap(null, length, PROT_READ | PROT_WRITE, flags, fd, 0n));
-    } while (address === MAP_FAILED && again("mmap"));
-    if (address === MAP_FAILED) return negatedErrno;
+    const address = calls.mmap(null, length, PROT_READ | PROT_WRITE, flags, fd, 0n);
+    if (address < 0) return address;
     const range = { address, length };
     try {
       return new Mapping(range);
@@ -107,14 +100,14 @@ function detach(buffer: ArrayBuffer): void {
  * nothing. Where the kernel refuses, what is mapped stays.
  */
 function putZeros({ address, length }: Range): void {
-  const { libc, abi, runtime } = native();
+  const { calls, abi, runtime } = native();
   const { PROT_READ, PROT_WRITE, MAP_PRIVATE, MAP_ANONYMOUS, MAP_FIXED, MAP_NORESERVE } = abi
     .linux!;
   const at = new Uint8Array(runtime.viewAt(address, 1));
   const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
-  libc.mmap(at, length, PROT_READ | PROT_WRITE, flags, -1, 0n);
+  calls.mmap(at, length, PROT_READ | PROT_WRITE, flags, -1, 0n);
 }
 
 function unmap({ address, length }: Range): void {
-  native().libc.munmap(BigInt(address), length);
+  native().calls.munmap(BigInt(address), length);
 }

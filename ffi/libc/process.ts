@@ -1,35 +1,10 @@
 /**
- * What descriptors and processes need when one is handed to another: flags, numbers, pidfds.
+ * The system calls around pidfds.
  * @module
  */
 
-import { again, negatedErrno, notSupported } from "./errno_gate.ts";
+import { notSupported } from "./failure.ts";
 import { native } from "../native.ts";
-
-function fcntl(fd: number, command: number, argument: number): number {
-  const { libc } = native();
-  let result;
-  do result = libc.fcntl(fd, command, argument); while (result === -1 && again("fcntl"));
-  return result === -1 ? negatedErrno : result;
-}
-
-/** Makes an open file blocking, as programs expect what they start with; 0, or a negated errno. */
-export function makeBlocking(fd: number): number {
-  const { F_GETFL, F_SETFL, O_NONBLOCK } = native().abi.constants;
-  const flags = fcntl(fd, F_GETFL, 0);
-  return flags < 0 ? flags : Math.min(0, fcntl(fd, F_SETFL, flags & ~O_NONBLOCK));
-}
-
-/** Makes a descriptor close-on-exec and changes nothing else; 0, or a negated errno. */
-export function closeOnExec(fd: number): number {
-  const { F_SETFD, FD_CLOEXEC } = native().abi.constants;
-  return Math.min(0, fcntl(fd, F_SETFD, FD_CLOEXEC));
-}
-
-/** Another descriptor for the same open file, close-on-exec, under this number or a higher one. */
-export function duplicateFrom(fd: number, least: number): number {
-  return fcntl(fd, native().abi.constants.F_DUPFD_CLOEXEC, least);
-}
 
 /** A system call that libc wraps late or not at all. */
 function systemCall(
@@ -37,14 +12,9 @@ function systemCall(
   first: number,
   second: number,
 ): number {
-  const { libc, abi } = native();
+  const { calls, abi } = native();
   if (abi.syscalls === null) return notSupported();
-  const number = BigInt(abi.syscalls[name]);
-  let result;
-  do result = Number(libc.syscall(number, BigInt(first), BigInt(second), null, 0n)); while (
-    result === -1 && again("syscall")
-  );
-  return result === -1 ? negatedErrno : result;
+  return calls.syscall(BigInt(abi.syscalls[name]), BigInt(first), BigInt(second), null, 0n);
 }
 
 /** A pidfd of a process, close-on-exec (Linux 5.3), or a negated errno. */

@@ -6,71 +6,9 @@
  * @module
  */
 
-/**
- * How an argument or a result crosses. `buffer` is a view whose memory is borrowed for the call,
- * `nullable` a view or null, `pointer` an address as a result.
- */
-export type NativeType = "i32" | "u32" | "i64" | "u64" | "buffer" | "nullable" | "pointer";
+import type { NativeType, Signature } from "./signature.ts";
 
-/** The structs whose layouts are known, by name. */
-export type StructName =
-  | "pollfd"
-  | "epoll_event"
-  | "kevent"
-  | "msghdr"
-  | "mmsghdr"
-  | "stat"
-  | "statx"
-  | "timespec";
-
-/**
- * How much memory has to stand behind a pointer argument: a number of bytes; one struct; a text that
- * ends with a NUL; as many bytes as another argument says (`bytes`), or as the `socklen_t` says that
- * another one points to (`bytesIn`); an array of structs with its length in another argument; or the
- * beginning of a whole mapping, with its length in another argument. Arguments count from 0.
- */
-export type Extent =
-  | number
-  | StructName
-  | "string"
-  | { readonly bytes: number }
-  | { readonly bytesIn: number }
-  | { readonly entries: number; readonly of: StructName }
-  | { readonly mapping: number };
-
-/** One C function. */
-export interface Signature {
-  readonly args: readonly NativeType[];
-  readonly result: "i32" | "i64" | "pointer";
-  /**
-   * What stands behind each pointer argument, checked in debug mode; null for memory is right where
-   * the type is `nullable`. "by number": ffi/debug/syscalls.ts says it for each system call.
-   */
-  readonly memory?: { readonly [argument: number]: Extent } | "by number";
-  /**
-   * What a success makes: a descriptor; one that lives as long as its thread; two, in the array that
-   * an argument points to; memory of as many bytes as these arguments multiply to, or of a number of
-   * bytes. What depends on a command is in ffi/debug/mod.ts.
-   */
-  readonly makes?:
-    | "descriptor"
-    | "lasting descriptor"
-    | { readonly descriptorsIn: number }
-    | { readonly memory: readonly number[] }
-    | { readonly bytes: number };
-  /** Bound on this system only. */
-  readonly os?: "linux" | "darwin";
-  /**
-   * How many arguments stand before the `...` of a variadic prototype. Apple's arm64 passes those
-   * after it on the stack, never in registers.
-   */
-  readonly variadicAfter?: number;
-  /**
-   * The errno values this call can leave. Any other was clobbered between the call and its
-   * reading, and the call is made again. Absent: not checked.
-   */
-  readonly errnos?: readonly string[];
-}
+export type * from "./signature.ts";
 
 const IO_ERRNOS = [
   ...["EAGAIN", "EINTR", "EBADF", "EFAULT", "EINVAL", "ENOMEM", "ENOBUFS", "ENOTSOCK"],
@@ -117,6 +55,7 @@ export const symbols = {
     makes: "descriptor",
     result: "i32",
     os: "darwin",
+    gated: false,
   },
   // int shutdown(int fd, int how)
   shutdown: { args: ["i32", "i32"], result: "i32" },
@@ -202,11 +141,12 @@ export const symbols = {
     os: "linux",
     errnos: IO_ERRNOS,
   },
-  // int poll(struct pollfd *fds, nfds_t n, int timeout)
+  // int poll(struct pollfd *fds, nfds_t n, int timeout): the caller knows how much time is left
   poll: {
     args: ["buffer", "u32", "i32"],
     memory: { 0: { entries: 1, of: "pollfd" } },
     result: "i32",
+    repeats: false,
   },
   // int epoll_create1(int flags)
   epoll_create1: { args: ["i32"], makes: "lasting descriptor", result: "i32", os: "linux" },
@@ -247,8 +187,9 @@ export const symbols = {
     result: "i32",
     variadicAfter: 2,
   },
-  // int close(int fd)
-  close: { args: ["i32"], result: "i32" },
+  // int close(int fd): Linux releases the number even if it reports EINTR or EIO, and by then another
+  // thread may hold it
+  close: { args: ["i32"], result: "i32", repeats: false },
   // ssize_t read(int fd, void *buf, size_t n)
   read: { args: ["i32", "buffer", "u32"], memory: { 1: { bytes: 2 } }, result: "i32" },
   // ssize_t write(int fd, const void *buf, size_t n)
@@ -280,6 +221,7 @@ export const symbols = {
     makes: { descriptorsIn: 0 },
     result: "i32",
     os: "darwin",
+    gated: false,
   },
   // int pipe2(int fds[2], int flags)
   pipe2: {
@@ -316,6 +258,7 @@ export const symbols = {
     memory: { 1: "string", 2: "stat" },
     result: "i32",
     os: "linux",
+    gated: false,
   },
   // int lstat(const char *path, struct stat *buf)
   lstat: {
@@ -323,27 +266,51 @@ export const symbols = {
     memory: { 0: "string", 1: "stat" },
     result: "i32",
     os: "darwin",
+    gated: false,
   },
   // int fstat(int fd, struct stat *buf)
-  fstat: { args: ["i32", "buffer"], memory: { 1: "stat" }, result: "i32", os: "darwin" },
+  fstat: {
+    args: ["i32", "buffer"],
+    memory: { 1: "stat" },
+    result: "i32",
+    os: "darwin",
+    gated: false,
+  },
   // int lchmod(const char *path, mode_t mode)
   lchmod: { args: ["buffer", "u32"], memory: { 0: "string" }, result: "i32", os: "darwin" },
   // char *getcwd(char *buf, size_t size)
   getcwd: { args: ["buffer", "u32"], memory: { 0: { bytes: 1 } }, result: "pointer" },
 
   // pid_t getpid(void)
-  getpid: { args: [], result: "i32" },
+  getpid: { args: [], result: "i32", gated: false },
   // uid_t getuid(void)
-  getuid: { args: [], result: "i32" },
+  getuid: { args: [], result: "i32", gated: false },
   // gid_t getgid(void)
-  getgid: { args: [], result: "i32" },
+  getgid: { args: [], result: "i32", gated: false },
 
   // int *__errno_location(void)
-  __errno_location: { args: [], makes: { bytes: 4 }, result: "pointer", os: "linux" },
+  __errno_location: {
+    args: [],
+    makes: { bytes: 4 },
+    result: "pointer",
+    os: "linux",
+    gated: false,
+  },
   // int *__error(void)
-  __error: { args: [], makes: { bytes: 4 }, result: "pointer", os: "darwin" },
+  __error: {
+    args: [],
+    makes: { bytes: 4 },
+    result: "pointer",
+    os: "darwin",
+    gated: false,
+  },
   // void *calloc(size_t n, size_t size)
-  calloc: { args: ["u32", "u32"], makes: { memory: [0, 1] }, result: "pointer" },
+  calloc: {
+    args: ["u32", "u32"],
+    makes: { memory: [0, 1] },
+    result: "pointer",
+    gated: false,
+  },
   // int eventfd(unsigned initval, int flags)
   eventfd: { args: ["u32", "i32"], makes: "descriptor", result: "i32", os: "linux" },
   // long syscall(long number, ...): with four arguments, of which the third is an address
@@ -365,6 +332,9 @@ export const symbols = {
   munmap: { args: ["u64", "u32"], memory: { 0: { mapping: 1 } }, result: "i32", os: "linux" },
 } as const satisfies Record<string, Signature>;
 
+/** MAP_FAILED, which mmap(2) returns if it fails: all bits set, as a number. */
+export const MAP_FAILED = 2 ** 64;
+
 export type SymbolTable = typeof symbols;
 export type SymbolName = keyof SymbolTable;
 
@@ -385,50 +355,3 @@ export type Libc = {
     ...args: Arguments<SymbolTable[Name]["args"]>
   ) => Argument[SymbolTable[Name]["result"]];
 };
-
-/** The part of the table that exists on one operating system. */
-export function symbolsFor(os: "linux" | "darwin"): Map<SymbolName, Signature> {
-  const chosen = new Map<SymbolName, Signature>();
-  for (const [name, signature] of Object.entries(symbols) as [SymbolName, Signature][]) {
-    if (signature.os === undefined || signature.os === os) chosen.set(name, signature);
-  }
-  return chosen;
-}
-
-/**
- * What to bind on one operating system, in the order in which to try it: not every C library has all.
- * musl before 1.2.5 lacks `statx`, and glibc before 2.33 what takes its place.
- */
-export function symbolTables(os: "linux" | "darwin"): Map<SymbolName, Signature>[] {
-  if (os === "darwin") return [symbolsFor(os)];
-  return (["fstatat", "statx"] as const).map((left) => {
-    const table = symbolsFor(os);
-    table.delete(left);
-    return table;
-  });
-}
-
-/** On Intel, macOS has these twice: without a suffix, `struct stat` is one of before 2007. */
-const WITH_SUFFIX: ReadonlySet<SymbolName> = new Set(["lstat", "fstat"]);
-
-/** The name of a function inside the C library. */
-export function linkName(
-  name: SymbolName,
-  { os, arch }: { readonly os: string; readonly arch: string },
-): string {
-  return os === "darwin" && arch === "x86_64" && WITH_SUFFIX.has(name) ? `${name}$INODE64` : name;
-}
-
-/**
- * A variadic call as Apple's arm64 wants it: the registers are filled with zeros, so that what
- * stands after the `...` lands on the stack.
- */
-export function onTheStack(signature: Signature): Signature {
-  const fixed = signature.variadicAfter;
-  if (fixed === undefined) return signature;
-  const filling = new Array<NativeType>(8 - fixed).fill("i32");
-  return {
-    ...signature,
-    args: [...signature.args.slice(0, fixed), ...filling, ...signature.args.slice(fixed)],
-  };
-}

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { again, checked, negatedErrno } from "../libc/errno_gate.ts";
+import { checked } from "../libc/failure.ts";
 import { native } from "../native.ts";
 import { FOR_READING, FOR_WRITING, type Poller } from "../poller.ts";
 import { writeField } from "../structs/field.ts";
@@ -13,14 +13,10 @@ const MAX_EVENTS = 256;
 
 /** A new epoll set. */
 export function createEpoll(): Poller {
-  const { libc, abi } = native();
+  const { calls, abi } = native();
   const linux = abi.linux!;
   const layout = abi.layouts.epoll_event!;
-  let created;
-  do created = libc.epoll_create1(linux.EPOLL_CLOEXEC); while (
-    created === -1 && again("epoll_create1")
-  );
-  const fd = checked(created === -1 ? negatedErrno : created, {
+  const fd = checked(calls.epoll_create1(linux.EPOLL_CLOEXEC), {
     action: "Cannot create an epoll set",
     syscall: "epoll_create1",
   });
@@ -43,13 +39,8 @@ export function createEpoll(): Poller {
     writeField(event, layout.fields.data, token);
   };
 
-  const control = (operation: number, target: number): number => {
-    let result;
-    do result = libc.epoll_ctl(fd, operation, target, event); while (
-      result === -1 && again("epoll_ctl")
-    );
-    return result === -1 ? negatedErrno : 0;
-  };
+  const control = (operation: number, target: number): number =>
+    calls.epoll_ctl(fd, operation, target, event);
 
   return {
     fd,
@@ -71,10 +62,7 @@ export function createEpoll(): Poller {
     },
 
     collect(visit) {
-      let ready;
-      do ready = libc.epoll_wait(fd, events, MAX_EVENTS, 0); while (
-        ready === -1 && again("epoll_wait")
-      );
+      const ready = calls.epoll_wait(fd, events, MAX_EVENTS, 0);
       for (let i = 0; i < ready; i++) {
         const at = i * layout.size;
         const flags = events.getUint32(at + eventsOffset, true);
@@ -86,7 +74,7 @@ export function createEpoll(): Poller {
     },
 
     close() {
-      libc.close(fd);
+      calls.close(fd);
     },
   };
 }

@@ -6,6 +6,7 @@
 
 import { kernelLayouts } from "../abi/linux.ts";
 import { UnixSocketError } from "../errors.ts";
+import { MAP_FAILED } from "../libc/symbols.ts";
 import type { Relay, RelayParts } from "../runtime/relay.ts";
 import { readField, writeField } from "../structs/field.ts";
 
@@ -18,9 +19,6 @@ const BIG_REQUESTS = BigInt(REQUESTS);
  * used, whose memory holds what is written.
  */
 const PLACES = 4;
-
-/** MAP_FAILED of mmap(2): all bits set, as a number. */
-const MAP_FAILED = 2 ** 64;
 
 /** Null where the kernel has no io_uring, or does not permit it. */
 export function relayByUring({ runtime, libc, abi, from, into }: RelayParts): Relay | null {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { again, negatedErrno, notSupported } from "../libc/errno_gate.ts";
+import { notSupported } from "../libc/failure.ts";
 import { close } from "../libc/file.ts";
 import { native } from "../native.ts";
 import { recv, send } from "../libc/socket.ts";
@@ -34,12 +34,11 @@ const MESSAGE = 16;
 
 /** Every socket of this network namespace that is bound to a file, or a negated errno. */
 export function boundInodes(): BoundInode[] | number {
-  const { libc, abi } = native();
+  const { calls, abi } = native();
   if (abi.linux === null) return notSupported();
   const type = SOCK_RAW | abi.linux.SOCK_CLOEXEC;
-  let fd;
-  do fd = libc.socket(AF_NETLINK, type, NETLINK_SOCK_DIAG); while (fd === -1 && again("socket"));
-  if (fd === -1) return negatedErrno;
+  const fd = calls.socket(AF_NETLINK, type, NETLINK_SOCK_DIAG);
+  if (fd < 0) return fd;
   try {
     const asked = request(abi.constants.AF_UNIX);
     const sent = send(fd, asked, asked.length, 0);

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { checked, type FailureContext, refusal } from "../libc/errno_gate.ts";
+import { checked, type FailureContext, refusal } from "../libc/failure.ts";
 import { closeHandedOver, prepareDescriptor } from "../libc/file.ts";
 import { native } from "../native.ts";
 import { builtinModule } from "./pipe_handle.ts";

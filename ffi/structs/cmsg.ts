@@ -8,8 +8,8 @@
  */
 
 import type { Abi } from "../abi/mod.ts";
-import type { RawCredentials } from "../libc/socket.ts";
 import { readField, writeField } from "./field.ts";
+import { putUcred, type RawCredentials, takeUcred } from "./ucred.ts";
 
 /** The most descriptors in one message (SCM_MAX_FD of Linux; macOS would take one more). */
 export const MAX_DESCRIPTORS = 253;
@@ -90,12 +90,8 @@ export function putControl(
   if (credentials !== null) {
     const ucred = layouts.ucred!;
     putHeader(abi, view, next, ucred.size, constants.SOL_SOCKET, linux!.SCM_CREDENTIALS);
-    const at = next + lengthOf(abi, 0);
+    putUcred(ucred, view, next + lengthOf(abi, 0), credentials);
     next += spaceFor(abi, ucred.size);
-    for (const name of ["pid", "uid", "gid"] as const) {
-      const [offset, width] = ucred.fields[name];
-      writeField(view, [at + offset, width], credentials[name]);
-    }
   }
   if (fds.length > 0) {
     putHeader(abi, view, next, 4 * fds.length, constants.SOL_SOCKET, constants.SCM_RIGHTS);
@@ -190,15 +186,13 @@ function takePayload(
   if (linux === null) return;
   if (type === linux.SCM_PIDFD) takeDescriptors(view, start, end, found.pidfds, found);
   if (type === linux.SCM_CREDENTIALS) {
-    const { size, fields } = layouts.ucred!;
+    const ucred = layouts.ucred!;
     // A short buffer leaves the beginning of a credential, which would read as somebody else's.
-    if (!whole || end - start !== size) {
+    if (!whole || end - start !== ucred.size) {
       found.malformed = true;
       return;
     }
-    const take = ([offset, width]: readonly [number, number]) =>
-      readField(view, [start + offset, width]);
-    found.credentials = { pid: take(fields.pid) | 0, uid: take(fields.uid), gid: take(fields.gid) };
+    found.credentials = takeUcred(ucred, view, start);
   }
   if (type === linux.SCM_SECURITY) {
     const bytes = new Uint8Array(view.buffer, view.byteOffset + start, end - start);

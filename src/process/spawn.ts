@@ -3,7 +3,7 @@
  * @module
  */
 
-import { checked, duplicateFrom, file, makeBlocking, refusal } from "../../ffi/mod.ts";
+import { checked, file, refusal } from "../../ffi/mod.ts";
 import { UnixDatagram } from "../datagram.ts";
 import { Fd } from "../fd/fd.ts";
 import { UnixSeqpacket } from "../seqpacket.ts";
@@ -133,14 +133,14 @@ function startChild(plan: SpawnPlan, socketFd: number, closeSocket: () => void):
   const wanted: [string, number][] = [[plan.name, socketFd], ...plan.fds];
   const copies: Fd[] = [];
   try {
-    checked(makeBlocking(socketFd), context);
+    checked(file.makeBlocking(socketFd), context);
     const entries: Entry[] = [];
     for (const [index, [name, fd]] of wanted.entries()) {
       if (fd === -1) throw refusal("EBADF", { ...context, detail: `${name} is closed` });
       // Copies, because Deno starts no child that gets one descriptor twice; above the numbers
       // of the child, so that none is overwritten before it is moved.
       const least = FIRST_FD + wanted.length;
-      const copy = Fd.received(checked(duplicateFrom(fd, least), { ...context, detail: name }));
+      const copy = Fd.received(checked(file.duplicate(fd, least), { ...context, detail: name }));
       copies.push(copy);
       const status = file.status(copy.fd);
       if (typeof status === "number") checked(status, { ...context, syscall: "statx" });

@@ -4,15 +4,7 @@
  * @module
  */
 
-import {
-  checked,
-  closeOnExec,
-  errnoNumber,
-  file,
-  native,
-  refusal,
-  sockets,
-} from "../../ffi/mod.ts";
+import { checked, errnoNumber, file, native, refusal, sockets } from "../../ffi/mod.ts";
 import { UnixDatagram } from "../datagram.ts";
 import { Fd } from "../fd/fd.ts";
 import { type AdoptListenerOptions, UnixListener } from "../listener.ts";
@@ -257,7 +249,7 @@ function namesOf(names: string | undefined, count: number): string[] {
 
 function secure(fd: number): void {
   if (taken.has(fd)) return;
-  const result = closeOnExec(fd);
+  const result = file.closeOnExec(fd);
   checked(result, {
     action: `Cannot take descriptor ${fd}, which LISTEN_FDS counts`,
     syscall: "fcntl",

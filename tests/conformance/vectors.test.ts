@@ -1,6 +1,5 @@
 import { assertEquals } from "@std/assert";
 import { test } from "node:test";
-import { again, negatedErrno } from "../../ffi/libc/errno_gate.ts";
 import { errnoNumber, native } from "../../ffi/mod.ts";
 import { writeField } from "../../ffi/structs/field.ts";
 import { aligned } from "../../ffi/structs/msghdr.ts";
@@ -14,12 +13,8 @@ const UNTOUCHED = 0x7a;
 function sendVectors(fd: number, pieces: readonly Uint8Array[]): number {
   const { memory, buffers } = laidOut(pieces.map(({ length }) => length));
   for (const [i, piece] of pieces.entries()) buffers[i]!.set(piece);
-  const { libc, abi } = native();
-  let result;
-  do result = libc.sendmsg(fd, memory, abi.constants.MSG_NOSIGNAL); while (
-    result === -1 && again("sendmsg")
-  );
-  return result === -1 ? negatedErrno : result;
+  const { calls, abi } = native();
+  return calls.sendmsg(fd, memory, abi.constants.MSG_NOSIGNAL);
 }
 
 /** Receives into buffers of these lengths: the length of all or a negated errno, and the buffers. */
@@ -28,10 +23,7 @@ function receiveVectors(
   lengths: readonly number[],
 ): { result: number; buffers: Uint8Array[] } {
   const { memory, buffers } = laidOut(lengths);
-  const { libc } = native();
-  let result;
-  do result = libc.recvmsg(fd, memory, 0); while (result === -1 && again("recvmsg"));
-  return { result: result === -1 ? negatedErrno : result, buffers };
+  return { result: native().calls.recvmsg(fd, memory, 0), buffers };
 }
 
 /** A header, an entry for each buffer, and the buffers, each with a byte behind it that is no part. */

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { writeFileSync } from "node:fs";
 import { join } from "@std/path";
 import { test } from "node:test";
-import { file, makeBlocking } from "../../ffi/mod.ts";
+import { file } from "../../ffi/mod.ts";
 import { Fd, UnixStream } from "../../mod.ts";
 import { assertFails, bytes, text, withTempDir } from "../support/mod.ts";
 import { O_CLOEXEC, O_NONBLOCK, openFlags } from "../support/streams.ts";
@@ -36,7 +36,7 @@ test("Fd.duplicate() of a number, an Fd or a socket leaves the original as it is
 test("Fd.duplicate() keeps the open file in blocking mode until something is read or written", async () => {
   const ends: [number, number] = [-1, -1];
   file.pipe(ends);
-  makeBlocking(ends[1]);
+  file.makeBlocking(ends[1]);
   using writer = Fd.duplicate(ends[1]);
   assertEquals([openFlags(ends[1]) & O_NONBLOCK, writer.nonBlocking], [0, false]);
   await writer.write(bytes("x"));

@@ -2,7 +2,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { assertEquals } from "@std/assert";
 import { cmsg, native } from "../../ffi/mod.ts";
-import { MessageBlock } from "../../ffi/structs/message_block.ts";
+import { MessageBlock } from "../../ffi/libc/message_block.ts";
 import {
   type Credentials,
   UnixDatagram,

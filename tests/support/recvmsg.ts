@@ -3,7 +3,6 @@
  * @module
  */
 
-import { again, negatedErrno } from "../../ffi/libc/errno_gate.ts";
 import { native, sockets } from "../../ffi/mod.ts";
 import { aligned, MessageHeader, NAME_ROOM } from "../../ffi/structs/msghdr.ts";
 import { writeField } from "../../ffi/structs/field.ts";
@@ -25,7 +24,7 @@ export interface Received {
 
 /** Receives into so many bytes, with room for control messages. */
 export function recvmsg(fd: number, flags = 0, dataRoom = 64): Received {
-  const { abi, libc, runtime } = native();
+  const { abi, calls, runtime } = native();
   const iovec = aligned(abi.layouts.msghdr.size);
   const name = aligned(iovec + abi.layouts.iovec.size);
   const control = aligned(name + NAME_ROOM);
@@ -36,9 +35,7 @@ export function recvmsg(fd: number, flags = 0, dataRoom = 64): Received {
   const plan = { header: 0, iovec, name, control, controlRoom, data, dataRoom };
   const header = new MessageHeader(view, runtime.addressOf(memory), abi.layouts, plan);
   header.makeRoom(controlRoom);
-  let result;
-  do result = libc.recvmsg(fd, memory, flags); while (result === -1 && again("recvmsg"));
-  if (result === -1) result = negatedErrno;
+  const result = calls.recvmsg(fd, memory, flags);
   return {
     result,
     data: memory.slice(data, data + Math.max(0, Math.min(result, dataRoom))),
@@ -64,15 +61,11 @@ function controlMessages(view: DataView, start: number, length: number): Control
 
 /** Sets a `struct timeval` option to so many milliseconds; 0 or a negated errno. */
 export function setTimeval(fd: number, name: number, milliseconds: number): number {
-  const { abi, libc } = native();
+  const { abi, calls } = native();
   const value = new DataView(new ArrayBuffer(16));
   writeField(value, [0, 8], Math.floor(milliseconds / 1000));
   writeField(value, [8, 8], (milliseconds % 1000) * 1000);
-  let result;
-  do result = libc.setsockopt(fd, abi.constants.SOL_SOCKET, name, value, 16); while (
-    result === -1 && again("setsockopt")
-  );
-  return result === -1 ? negatedErrno : result;
+  return calls.setsockopt(fd, abi.constants.SOL_SOCKET, name, value, 16);
 }
 
 /** A `struct timeval` option, in milliseconds. */

@@ -5,18 +5,17 @@
  */
 
 import type { Field } from "../abi/mod.ts";
-import { again, negatedErrno } from "../libc/errno_gate.ts";
 import {
   type ControlMessages,
   type ControlToSend,
   putControl,
   sizeOfControl,
   takeControl,
-} from "./cmsg.ts";
-import { closeOnExec } from "../libc/process.ts";
-import { aligned, batchHeader, MessageHeader, NAME_ROOM } from "./msghdr.ts";
+} from "../structs/cmsg.ts";
+import { closeOnExec } from "./file.ts";
+import { aligned, batchHeader, MessageHeader, NAME_ROOM } from "../structs/msghdr.ts";
 import { native } from "../native.ts";
-import { readField } from "./field.ts";
+import { readField } from "../structs/field.ts";
 
 /** So many bytes of control messages every version of musl takes in sendmsg(3). */
 const MAX_CONTROL_OF_MUSL = 1024;
@@ -158,14 +157,11 @@ export class MessageBlock {
 
   /** sendmsg(2) of message 0; never raises SIGPIPE. How many bytes left, or a negated errno. */
   sendOne(fd: number): number {
-    const { libc, abi } = native();
+    const { calls, abi } = native();
     this.#assertAttached();
-    let result;
     const flags = abi.constants.MSG_NOSIGNAL | abi.constants.MSG_DONTWAIT;
-    do result = libc.sendmsg(fd, this.#memory, flags); while (
-      result === -1 && again("sendmsg")
-    );
-    return result === -1 ? this.#pastLibc(fd, 0, negatedErrno) : result;
+    const result = calls.sendmsg(fd, this.#memory, flags);
+    return result < 0 ? this.#pastLibc(fd, 0, result) : result;
   }
 
   /**
@@ -175,19 +171,15 @@ export class MessageBlock {
    * errno: the one given where this was another failure.
    */
   #pastLibc(fd: number, i: number, failed: number): number {
-    const { libc, abi, runtime } = native();
+    const { calls, abi, runtime } = native();
     const { syscalls } = abi;
     if (syscalls === null || failed !== -abi.errno.ENOMEM!) return failed;
     if (this.#headers[i]!.controlLength <= MAX_CONTROL_OF_MUSL) return failed;
     const number = BigInt(syscalls.sendmsg);
     const header = BigInt(runtime.addressOf(this.#memory) + i * this.#headerSize);
-    let result;
     // Without MSG_NOSIGNAL and MSG_DONTWAIT, for which this way has no room: every runtime ignores
     // SIGPIPE, which only streams raise, and every descriptor was made non-blocking.
-    do result = libc.syscall(number, BigInt(fd), header, null, 0n); while (
-      result === -1n && again("syscall")
-    );
-    return result === -1n ? negatedErrno : Number(result);
+    return calls.syscall(number, BigInt(fd), header, null, 0n);
   }
 
   /**
@@ -195,45 +187,34 @@ export class MessageBlock {
    * kernel discards descriptors among the control messages that find no room.
    */
   receiveOne(fd: number, flags: number, controlRoom: number, room: number): number {
-    const { libc, abi } = native();
+    const { calls, abi } = native();
     const all = flags | abi.receiptFlags | abi.constants.MSG_DONTWAIT;
     this.#assertAttached();
     const header = this.#headers[0]!;
     header.setData(this.#dataAt, room);
-    let result;
-    do {
-      header.makeRoom(controlRoom);
-      result = libc.recvmsg(fd, this.#memory, all);
-    } while (result === -1 && again("recvmsg"));
-    return result === -1 ? negatedErrno : result;
+    header.makeRoom(controlRoom);
+    return calls.recvmsg(fd, this.#memory, all);
   }
 
   /** recvmmsg(2) into up to `most` messages: how many came, or a negated errno. */
   receiveMany(fd: number, most: number, controlRoom: number): number {
-    const { libc, abi } = native();
+    const { calls, abi } = native();
     const flags = abi.receiptFlags | abi.constants.MSG_DONTWAIT;
     this.#assertAttached();
     const count = Math.min(most, this.#size.messages);
     for (let i = 0; i < count; i++) this.#headers[i]!.makeRoom(controlRoom);
-    let result;
-    do result = libc.recvmmsg(fd, this.#memory, count, flags, null); while (
-      result === -1 && again("recvmmsg")
-    );
-    return result === -1 ? negatedErrno : result;
+    return calls.recvmmsg(fd, this.#memory, count, flags, null);
   }
 
   /** sendmmsg(2) of the messages from `first` up to `end`: how many left, or a negated errno. */
   sendMany(fd: number, first: number, end: number): number {
-    const { libc, abi } = native();
+    const { calls, abi } = native();
     this.#assertAttached();
     const headers = first === 0 ? this.#memory : this.#memory.subarray(first * this.#headerSize);
     const flags = abi.constants.MSG_NOSIGNAL | abi.constants.MSG_DONTWAIT;
-    let result;
-    do result = libc.sendmmsg(fd, headers, end - first, flags); while (
-      result === -1 && again("sendmmsg")
-    );
-    if (result !== -1) return result;
-    const alone = this.#pastLibc(fd, first, negatedErrno);
+    const result = calls.sendmmsg(fd, headers, end - first, flags);
+    if (result >= 0) return result;
+    const alone = this.#pastLibc(fd, first, result);
     return alone < 0 ? alone : 1;
   }
 
