@@ -4,7 +4,8 @@
  * @module
  */
 
-import { builtinModule, noDescriptor } from "../runtime/pipe_handle.ts";
+import { builtinModule } from "../runtime/builtin_module.ts";
+import { noDescriptor } from "../runtime/pipe_handle.ts";
 import { UnixSocketError } from "../errors.ts";
 import { onExit } from "../runtime/exit.ts";
 import type { Relay, RelayParts } from "../runtime/relay.ts";

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { builtinModule } from "./pipe_handle.ts";
+import { builtinModule } from "./builtin_module.ts";
 import { watchByRelayToSocket, watchBySocket } from "./watch_bun.ts";
 import { bindLibc } from "../libc/load.ts";
 import { relayByThread } from "../darwin/relay_thread.ts";

@@ -28,10 +28,7 @@ export function environmentVariable(name: string): string | undefined {
   return mayUse(name) ? environment()[name] : undefined;
 }
 
-/**
- * This process's variables, to read, set and delete these ones; null where the permission was not
- * given.
- */
+/** This process's variables, to read, set and delete these ones; null without the permission for all. */
 export function environmentWith(
   names: readonly string[],
 ): Record<string, string | undefined> | null {

@@ -5,8 +5,8 @@
 
 import { checked, type FailureContext, refusal } from "../libc/failure.ts";
 import { closeHandedOver, prepareDescriptor } from "../libc/file.ts";
+import { builtinModule } from "./builtin_module.ts";
 import { native } from "../native.ts";
-import { builtinModule } from "./pipe_handle.ts";
 
 interface Net {
   Socket: new (options: { fd: number }) => unknown;

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { builtinModule } from "./pipe_handle.ts";
+import { builtinModule } from "./builtin_module.ts";
 import { UnixSocketError } from "../errors.ts";
 import { bindLibc } from "../libc/load.ts";
 import { watchByPipe } from "./watch_node.ts";

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { builtinModule } from "./builtin_module.ts";
 import { UnixSocketError } from "../errors.ts";
 import type { Libc } from "../libc/symbols.ts";
 
@@ -22,15 +23,6 @@ interface Net {
     _handle?: { constructor?: new (type: number) => Partial<PipeHandle> };
     destroy(): void;
   };
-}
-
-interface Globals {
-  process?: { getBuiltinModule?(name: string): unknown };
-}
-
-/** A module of the runtime by name, found at run time so that bundlers leave it alone. */
-export function builtinModule<T>(name: string): T | undefined {
-  return (globalThis as Globals).process?.getBuiltinModule?.(name) as T | undefined;
 }
 
 /** The type argument of a pipe handle that is a plain byte stream. */
