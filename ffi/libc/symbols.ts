@@ -289,28 +289,11 @@ export const symbols = {
   getgid: { args: [], result: "i32", gated: false },
 
   // int *__errno_location(void)
-  __errno_location: {
-    args: [],
-    makes: { bytes: 4 },
-    result: "pointer",
-    os: "linux",
-    gated: false,
-  },
+  __errno_location: { args: [], makes: { bytes: 4 }, result: "pointer", os: "linux", gated: false },
   // int *__error(void)
-  __error: {
-    args: [],
-    makes: { bytes: 4 },
-    result: "pointer",
-    os: "darwin",
-    gated: false,
-  },
+  __error: { args: [], makes: { bytes: 4 }, result: "pointer", os: "darwin", gated: false },
   // void *calloc(size_t n, size_t size)
-  calloc: {
-    args: ["u32", "u32"],
-    makes: { memory: [0, 1] },
-    result: "pointer",
-    gated: false,
-  },
+  calloc: { args: ["u32", "u32"], makes: { memory: [0, 1] }, result: "pointer", gated: false },
   // int eventfd(unsigned initval, int flags)
   eventfd: { args: ["u32", "i32"], makes: "descriptor", result: "i32", os: "linux" },
   // long syscall(long number, ...): with four arguments, of which the third is an address
