@@ -5,7 +5,14 @@
 
 export { type Debugging, installDebugging, native, type OwnedDescriptor } from "./native.ts";
 export { UnixSocketError, type UnixSocketErrorInit } from "./errors.ts";
-export { checked, failure, type FailureContext, linuxConstants, refusal } from "./libc/failure.ts";
+export {
+  checked,
+  failure,
+  type FailureContext,
+  isShortage,
+  linuxConstants,
+  refusal,
+} from "./libc/failure.ts";
 export { errnoName, errnoNumber } from "./libc/errno_names.ts";
 export type { Watcher } from "./runtime/runtime.ts";
 export { builtinModule } from "./runtime/builtin_module.ts";

@@ -19,6 +19,11 @@ export function failure(negated: number, context: FailureContext, cause?: unknow
   return new UnixSocketError(init, cause === undefined ? undefined : { cause });
 }
 
+/** Whether a negated errno says that descriptors or memory ran short, and nothing about what was asked. */
+export function isShortage(negated: number): boolean {
+  return ["EMFILE", "ENFILE", "ENOMEM"].includes(errnoName(-negated));
+}
+
 /** A result that is no error, or the throw of a typed one. */
 export function checked(result: number, context: FailureContext): number {
   if (result < 0) throw failure(result, context);

@@ -13,7 +13,7 @@ import { onAbort } from "../util/abort.ts";
 import { Backoff, startTimer } from "./backoff.ts";
 import { blockingPoll } from "./busy_poll.ts";
 import { NOT_TRIED, type Operation, wouldBlock, YIELD } from "./operation.ts";
-import { isShortage, nextTurn, runNextTurn, takeBudget, turnIfSpent } from "./reactor.ts";
+import { isTransient, nextTurn, runNextTurn, takeBudget, turnIfSpent } from "./reactor.ts";
 
 /** The descriptor that a queue belongs to. */
 export interface QueueHost {
@@ -165,7 +165,7 @@ export class OperationQueue {
     try {
       waiting = this.#wait(operation, signal);
     } catch (error) {
-      if (signal?.aborted || !isShortage(error) || !this.#runDry()) throw error;
+      if (signal?.aborted || !isTransient(error) || !this.#runDry()) throw error;
       const result = operation.attempt();
       if (result < 0) return this.goOn(result, operation, signal);
       return nextTurn().then(() => operation.outcome(result));

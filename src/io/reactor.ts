@@ -13,13 +13,14 @@ import {
   checked,
   createPoller,
   errnoNumber,
+  isShortage,
   native,
   onEnding,
   type Poller,
   queueMicrotask,
   setImmediate,
   setTimeout,
-  type UnixSocketError,
+  UnixSocketError,
   type Watcher,
 } from "../../ffi/mod.ts";
 import { now } from "../util/clock.ts";
@@ -48,12 +49,10 @@ const OPERATIONS_PER_TURN = 128;
 
 const UNPOLLABLE = -1;
 
-/** Transient errors: the kernel was short of something. */
-const SHORTAGES = ["EMFILE", "ENFILE", "ENOMEM", "EAGAIN"];
-
-/** Whether an error says that something ran short which may be there again in a moment. */
-export function isShortage(error: unknown): boolean {
-  return SHORTAGES.includes((error as UnixSocketError | null)?.code ?? "");
+/** Whether an error is a shortage of descriptors, memory or threads, which may be over in a moment. */
+export function isTransient(error: unknown): boolean {
+  if (!(error instanceof UnixSocketError)) return false;
+  return isShortage(-error.errno) || error.code === "EAGAIN";
 }
 
 /** The delay before the next look, in milliseconds, if the watcher cannot be armed. */
@@ -246,7 +245,7 @@ class Reactor {
     try {
       watcher = this.prepare();
     } catch (error) {
-      if (isShortage(error)) return this.#lookLater();
+      if (isTransient(error)) return this.#lookLater();
       // Of a permission that was taken back, for instance.
       this.#armed = false;
       for (const registrant of [...this.#registrants.values()]) registrant.fail(error);

@@ -8,6 +8,7 @@ import {
   checked,
   errnoNumber,
   failure,
+  isShortage,
   openPidfd,
   refusal,
   signalPidfd,
@@ -198,8 +199,7 @@ export class SpawnedProcess<T extends SocketType = SocketType>
  */
 export function startedProcess<T extends SocketType>(started: Started<T>): SpawnedProcess<T> {
   const opened = openPidfd(started.pid);
-  const lacking = ["EMFILE", "ENFILE", "ENOMEM"].some((code) => opened === -errnoNumber(code));
-  if (lacking) {
+  if (isShortage(opened)) {
     sendByNumber(started.pid, signalNumber("SIGKILL"));
     for (const name of ["stdin", "stdout", "stderr"] as const) started.child[name]?.destroy();
     throw failure(opened, { action: "Cannot follow the process", syscall: "pidfd_open" });

@@ -3,11 +3,19 @@
  * @module
  */
 
-import { errnoNumber, failure, file, native, sockaddr, sockets } from "../../ffi/mod.ts";
+import {
+  errnoNumber,
+  failure,
+  file,
+  isShortage,
+  native,
+  sockaddr,
+  sockets,
+} from "../../ffi/mod.ts";
 import { type Address, formatAddress, type ParsedAddress, quote } from "../address.ts";
 import { withDirectoryLock } from "./directory_lock.ts";
 import { maxPlainPath, pinnedPath, procPath, splitPath, supportsLongPaths } from "./long_path.ts";
-import { isLack, probePath } from "./takeover.ts";
+import { probePath } from "./takeover.ts";
 
 /** How to bind to a pathname. */
 export interface BindRequest {
@@ -224,7 +232,7 @@ function replaceStale(
   };
   const outcome = withDirectoryLock(splitPath(path).directory, TAKEOVER_PATIENCE, attempt);
   if (typeof outcome !== "number") return outcome;
-  if (isLack(outcome)) return { result: outcome, detail: UNSEEN, syscall: "open" };
+  if (isShortage(outcome)) return { result: outcome, detail: UNSEEN, syscall: "open" };
   return {
     result: inUse,
     detail: `the directory cannot be locked for a look at ${quote(address)}`,

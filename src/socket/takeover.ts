@@ -3,7 +3,8 @@
  * @module
  */
 
-import { boundInodes, errnoNumber, file, native, sockets } from "../../ffi/mod.ts";
+import { boundInodes, errnoNumber, file, isShortage, native, sockets } from "../../ffi/mod.ts";
+import { fromLatin1, toLatin1 } from "../util/latin1.ts";
 import { splitPath, withPeerSockaddr } from "./long_path.ts";
 
 /** What the look at a path came to; `"unknown"` is a lack of descriptors or memory to look with. */
@@ -33,14 +34,9 @@ export function probePath(path: Uint8Array, type: number): ProbeResult {
   return bound.is === "stale" ? answers(path, type) : bound;
 }
 
-/** Whether an errno says that something ran short, and nothing about what was asked. */
-export function isLack(negated: number): boolean {
-  return ["EMFILE", "ENFILE", "ENOMEM"].some((code) => negated === -errnoNumber(code));
-}
-
 /** In doubt it is served, but a lack of means is no doubt about the path. */
 function unsure(negated: number, syscall: string): ProbeResult {
-  return isLack(negated) ? { is: "unknown", negated, syscall } : SERVED;
+  return isShortage(negated) ? { is: "unknown", negated, syscall } : SERVED;
 }
 
 function answers(path: Uint8Array, type: number): ProbeResult {
@@ -72,10 +68,10 @@ function isBound(path: Uint8Array, type: number): ProbeResult {
       socket.unconnected && socket.type === type && socket.inode === target.inode
     );
     if (bound) return SERVED;
-  } else if (isLack(inodes)) return unsure(inodes, "socket");
+  } else if (isShortage(inodes)) return unsure(inodes, "socket");
   const table = readWhole("/proc/net/unix");
   if (typeof table === "number") {
-    if (isLack(table)) return unsure(table, "open");
+    if (isShortage(table)) return unsure(table, "open");
     return typeof inodes === "number" ? SERVED : STALE;
   }
   return isNamed(table, path, target, type, typeof inodes === "number") ? SERVED : STALE;
@@ -93,7 +89,7 @@ function isNamed(
   type: number,
   alone: boolean,
 ): boolean {
-  const ours = latin1(splitPath(path).name);
+  const ours = fromLatin1(splitPath(path).name);
   for (const line of table.split("\n")) {
     const entry = parseLine(line);
     if (entry === null || entry.type !== type || entry.connected || entry.listening) continue;
@@ -103,7 +99,7 @@ function isNamed(
       // Nobody can know where this leads: it counts only where the list of inodes is missing.
       if (alone && (theirs === ours || theirs.startsWith(".afunix-"))) return true;
     } else if (theirs === ours) {
-      const other = file.status(Uint8Array.from(entry.path, (c) => c.charCodeAt(0)));
+      const other = file.status(toLatin1(entry.path));
       if (typeof other !== "number" && other.identity === target.identity) return true;
     }
   }
@@ -132,13 +128,6 @@ function parseLine(line: string): TableEntry | null {
   };
 }
 
-/** One character for each byte, so that any path compares. */
-function latin1(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
-}
-
 /** The content of a file, or a negated errno. */
 function readWhole(path: string): string | number {
   const fd = file.open(new TextEncoder().encode(path), native().abi.constants.O_RDONLY, 0);
@@ -150,7 +139,7 @@ function readWhole(path: string): string | number {
       const count = file.read(fd, chunk, chunk.length);
       if (count < 0) return count;
       if (count === 0) return text;
-      text += latin1(chunk.subarray(0, count));
+      text += fromLatin1(chunk.subarray(0, count));
     }
   } finally {
     file.close(fd);

@@ -1,17 +1,12 @@
 /**
- * Text of which each character is one byte, as the heads of messages are.
+ * Text of which each character is one byte: heads of messages, and paths that are no UTF-8.
  * @module
  */
-
-/** The maximum number of bytes for one call of `String.fromCharCode`. */
-const MAX_CHUNK = 4096;
 
 /** Bytes as text, each a character from U+0000 to U+00FF. */
 export function fromLatin1(bytes: Uint8Array): string {
   let text = "";
-  for (let i = 0; i < bytes.length; i += MAX_CHUNK) {
-    text += String.fromCharCode(...bytes.subarray(i, i + MAX_CHUNK));
-  }
+  for (const byte of bytes) text += String.fromCharCode(byte);
   return text;
 }
 
