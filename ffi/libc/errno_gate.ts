@@ -49,16 +49,20 @@ export function okAddress(result: number): number | null {
   return result === 0 || result === MAP_FAILED ? null : result;
 }
 
+/** Decides about a call that failed, given its errno and its arguments. */
+type FailedCalls = {
+  readonly [Name in keyof Calls]: (errno: number, ...args: Parameters<Calls[Name]>) => number;
+};
+
 /**
- * For each function, what to do right after a call that failed, given the arguments of that call.
- * `errno` is this thread's; element 0.
+ * For each function, what to do after a call that failed. `errno` is this thread's; element 0.
  */
-export function failedCalls(abi: Abi, libc: Libc, errno: Int32Array): Calls {
+export function failedCalls(abi: Abi, libc: Libc, errno: Int32Array): FailedCalls {
   const functions = libc as unknown as Record<SymbolName, (...args: unknown[]) => unknown>;
   const gate = (name: SymbolName, signature: Signature) => {
     const judge = judgeOf(abi, signature);
-    return (...args: unknown[]): number => {
-      let repeats = judge(errno[0]!, 0);
+    return (first: number, ...args: unknown[]): number => {
+      let repeats = judge(first, 0);
       while (repeats >= 0) {
         const result = functions[name](...args);
         const left = errno[0]!;
@@ -68,11 +72,11 @@ export function failedCalls(abi: Abi, libc: Libc, errno: Int32Array): Calls {
       return repeats;
     };
   };
-  const gates: Record<string, (...args: unknown[]) => number> = {};
+  const gates: Record<string, (errno: number, ...args: unknown[]) => number> = {};
   for (const name of Object.keys(symbols) as SymbolName[]) gates[name] = gate(name, symbols[name]);
   gates.readSocket = gate("read", { ...symbols.read, errnos: symbols.recv.errnos });
   gates.writeSocket = gate("write", { ...symbols.write, errnos: symbols.send.errnos });
-  return gates as unknown as Calls;
+  return gates as unknown as FailedCalls;
 }
 
 function hasFailed({ result: type }: Signature, result: unknown): boolean {
