@@ -379,7 +379,7 @@ test("N247 UnixStream.fromFd(0) is the program that socat's EXEC runs", options,
   await withTempSocketPath(async (path) => {
     // Relative, because socat gives meaning to characters that a path may have.
     const command = commandFor(RUNTIME, "tests/programs/adopted.ts").map((word) =>
-      word.replace(`${ROOT}/`, "")
+      word.replace(`${ROOT}/`, "./")
     );
     const run = `EXEC:${[...command, "stream", "0"].join(" ")}`;
     await using server = await listeningSocat(`UNIX-LISTEN:${path}`, run);
