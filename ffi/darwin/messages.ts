@@ -62,7 +62,7 @@ function receiving({ abi, libc }: DarwinParts, option: OptionReader): Partial<Li
 
 /**
  * Sending. A receiver without room is ENOBUFS here. Where a message has a destination this becomes
- * EAGAIN, after which src/message/send_queue.ts tries again; through a connected socket it stays, because no
+ * EAGAIN, after which the caller tries again; through a connected socket it stays, because no
  * event would tell of room, and whoever waited for one would wait for ever.
  */
 function sending(
