@@ -18,7 +18,7 @@ import {
 } from "./message/destinations.ts";
 import type { Fd } from "./fd/fd.ts";
 import { gatheredMessage, type Pieces } from "./io/pieces.ts";
-import { DONE, ignore, NOT_TRIED, type Operation } from "./io/operation.ts";
+import { ignore, NOT_TRIED, type Operation } from "./io/operation.ts";
 import type { OperationQueue } from "./io/operation_queue.ts";
 import { type BindOptions, type Bound, createBound } from "./socket/listen.ts";
 import { MessageSocket, type ReceiveOptions, type SendOptions } from "./message/message_socket.ts";
@@ -34,7 +34,7 @@ import {
 import type { ReceivedMessage } from "./message/received_message.ts";
 import { withPeerSockaddr } from "./socket/long_path.ts";
 import { adoptSocket, createSocket, pairOf } from "./socket/socket.ts";
-import { takeBudget } from "./io/reactor.ts";
+import { fulfilled } from "./io/reactor.ts";
 import {
   asBytes,
   type Bytes,
@@ -202,8 +202,10 @@ export class UnixDatagram extends MessageSocket {
       const signal = checkSignal(options);
       this.assertOpen("send", "sendto");
       const destination = this.#destinations.find(to);
-      const result = this.#mayTry(destination) ? sendToNow(this.fd, view, destination) : NOT_TRIED;
-      if (result >= 0) return DONE;
+      const result = this.descriptor.retries(destination)
+        ? NOT_TRIED
+        : sendToNow(this.fd, view, destination);
+      if (result >= 0) return fulfilled(undefined);
       const sending = this.#sendingTo(view, destination);
       const queue = this.descriptor.retrying(destination.key);
       return queue.goOn(result, sending, signal, options?.dontWait);
@@ -247,10 +249,10 @@ export class UnixDatagram extends MessageSocket {
       const outgoing = new Outgoing(options);
       this.assertOpen("send", "sendmsg");
       const destination = this.#destinations.find(options.to);
-      const result = this.#mayTry(destination)
-        ? sendMessageToNow(this.fd, view, destination, outgoing)
-        : NOT_TRIED;
-      if (result >= 0) return Promise.resolve(result);
+      const result = this.descriptor.retries(destination)
+        ? NOT_TRIED
+        : sendMessageToNow(this.fd, view, destination, outgoing);
+      if (result >= 0) return fulfilled(result);
       const sending = this.#sendingMessageTo(view, destination, outgoing);
       const queue = this.descriptor.retrying(destination.key);
       return queue.goOn(result, sending, signal, options.dontWait);
@@ -393,11 +395,6 @@ export class UnixDatagram extends MessageSocket {
   /** @ignore */
   protected override batchQueue(batch: SendBatch): OperationQueue {
     return batch.addressed ? this.descriptor.retrying(BATCHES) : super.batchQueue(batch);
-  }
-
-  /** Whether a first attempt to send to a destination may be made now, without blocking. */
-  #mayTry(destination: Destination): boolean {
-    return !this.descriptor.retries(destination) && takeBudget();
   }
 
   #sendingTo(view: Uint8Array, to: Destination): Operation<void> {

@@ -298,9 +298,14 @@ export class UnixStream extends Socket {
       const signal = checkSignal(options);
       const outgoing = this.#outgoing(view, options);
       const queue = this.descriptor.writing;
+      // Read before the attempt, which may run code of the caller's.
+      const length = view.byteLength;
+      if (length === 0) {
+        return queue.run(new SendingOnStream(this.#transfer, view, 0, outgoing), signal);
+      }
       const count = queue.mayTry() ? sendFirstNow(this.#transfer, view, outgoing) : NOT_TRIED;
-      if (count === view.byteLength) return Promise.resolve(count);
-      const rest = new SendingOnStream(this.#transfer, view, outgoing, Math.max(count, 0));
+      if (count === length) return Promise.resolve(count);
+      const rest = new SendingOnStream(this.#transfer, view, length, outgoing, Math.max(count, 0));
       return queue.goOn(count < 0 ? count : rest.attempt(), rest, signal);
     } catch (error) {
       return Promise.reject(error);
@@ -317,9 +322,13 @@ export class UnixStream extends Socket {
     const deadline = checkDeadline(options);
     const outgoing = this.#outgoing(view, options);
     const queue = this.descriptor.writing;
+    const length = view.byteLength;
+    if (length === 0) {
+      return queue.runSync(new SendingOnStream(this.#transfer, view, 0, outgoing), deadline);
+    }
     const count = queue.idle ? sendFirstNow(this.#transfer, view, outgoing) : NOT_TRIED;
-    if (count === view.byteLength) return count;
-    const rest = new SendingOnStream(this.#transfer, view, outgoing, Math.max(count, 0));
+    if (count === length) return count;
+    const rest = new SendingOnStream(this.#transfer, view, length, outgoing, Math.max(count, 0));
     return queue.goOnSync(count < 0 ? count : rest.attempt(), rest, deadline);
   }
 

@@ -18,7 +18,7 @@ import {
   sealsOfBits,
 } from "./status.ts";
 import type { Pieces } from "../io/pieces.ts";
-import { turnIfSpent } from "../io/reactor.ts";
+import { fulfilled } from "../io/reactor.ts";
 import { waitReady, waitReadySync } from "../io/wait_ready.ts";
 import { fileCalls } from "../io/byte_calls.ts";
 import { assertOpen, ByteTransfer } from "../io/byte_transfer.ts";
@@ -334,9 +334,7 @@ export class Fd implements Disposable {
 
   /** {@linkcode preadSync}, whose work is done before this returns: no file is ever waited for. */
   async pread(buffer: Bytes, at: number): Promise<number | null> {
-    const count = this.preadSync(buffer, at);
-    await turnIfSpent();
-    return count;
+    return await fulfilled(this.preadSync(buffer, at));
   }
 
   /**
@@ -354,9 +352,7 @@ export class Fd implements Disposable {
 
   /** {@linkcode pwriteSync}, whose work is done before this returns. */
   async pwrite(data: Bytes, at: number): Promise<number> {
-    const count = this.pwriteSync(data, at);
-    await turnIfSpent();
-    return count;
+    return await fulfilled(this.pwriteSync(data, at));
   }
 
   /**
@@ -397,8 +393,7 @@ export class Fd implements Disposable {
 
   /** {@linkcode syncSync}; it blocks the thread too, and is for code that expects a promise. */
   async sync(options?: { dataOnly?: boolean | undefined }): Promise<void> {
-    this.syncSync(options);
-    await turnIfSpent();
+    await fulfilled(this.syncSync(options));
   }
 
   /**

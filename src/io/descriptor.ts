@@ -49,7 +49,7 @@ export class Descriptor implements QueueHost, Registrant {
     this.#retrying ??= new Map();
     let queue = this.#retrying.get(key);
     if (queue === undefined) {
-      for (const [other, { idle }] of this.#retrying) if (idle) this.#retrying.delete(other);
+      for (const [other, { unused }] of this.#retrying) if (unused) this.#retrying.delete(other);
       this.#retrying.set(key, queue = new OperationQueue(this, null));
     }
     return queue;

@@ -13,7 +13,7 @@ import { onAbort } from "../util/abort.ts";
 import { Backoff, startTimer } from "./backoff.ts";
 import { blockingPoll } from "./busy_poll.ts";
 import { NOT_TRIED, type Operation, wouldBlock, YIELD } from "./operation.ts";
-import { isTransient, nextTurn, runNextTurn, takeBudget, turnIfSpent } from "./reactor.ts";
+import { fulfilled, isTransient, nextTurn, runNextTurn, takeBudget } from "./reactor.ts";
 
 /** The descriptor that a queue belongs to. */
 export interface QueueHost {
@@ -37,6 +37,8 @@ export class OperationQueue {
   /** The operation whose attempt runs now. */
   #attempting: Operation<unknown> | null = null;
   #retries: Retries | null = null;
+  /** How many operations are about to wait, while code of the caller's runs. */
+  #joining = 0;
 
   constructor(host: QueueHost, direction: sockets.Direction | null) {
     this.#host = host;
@@ -48,9 +50,17 @@ export class OperationQueue {
     return this.#first === null;
   }
 
-  /** Whether a first attempt may be made now, without blocking; takes one from the thread's budget. */
+  /**
+   * Whether a first attempt may be made now, without blocking; takes one from the thread's budget. Without
+   * events the attempt comes first and takes from the budget if it succeeds.
+   */
   mayTry(): boolean {
-    return this.#first === null && takeBudget();
+    return this.#first === null && (this.#direction === null || takeBudget());
+  }
+
+  /** Whether no operation waits here or is about to. */
+  get unused(): boolean {
+    return this.#first === null && this.#joining === 0;
   }
 
   /** Runs an operation whose first attempt was not made yet. */
@@ -79,7 +89,10 @@ export class OperationQueue {
     signal: AbortSignal | undefined,
     dontWait = false,
   ): Promise<T> {
-    if (result >= 0) return Promise.resolve(operation.outcome(result));
+    if (result >= 0) {
+      const outcome = operation.outcome(result);
+      return this.#direction === null ? fulfilled(outcome) : Promise.resolve(outcome);
+    }
     if (dontWait) return this.#goOnAtOnce(result, operation);
     if (result === NOT_TRIED) return this.#postpone(operation, signal);
     if (result !== YIELD && result !== wouldBlock()) throw operation.fail(result);
@@ -94,12 +107,13 @@ export class OperationQueue {
    * the deadline.
    */
   goOnSync<T>(result: number, operation: Operation<T>, deadline: number): T {
+    const backoff = this.#direction === null ? new Backoff() : null;
     if (result === NOT_TRIED) {
-      this.#finishWaiting(operation, deadline);
+      this.#finishWaiting(operation, deadline, backoff);
       result = operation.attempt();
     }
     return operation.outcome(
-      result >= 0 ? result : this.#attemptBlocking(operation, result, deadline),
+      result >= 0 ? result : this.#attemptBlocking(operation, result, deadline, backoff),
     );
   }
 
@@ -149,8 +163,7 @@ export class OperationQueue {
     if (result === NOT_TRIED) result = this.idle ? operation.attempt() : wouldBlock();
     while (result === YIELD) result = operation.attempt();
     if (result < 0) throw operation.fail(result);
-    const outcome = operation.outcome(result);
-    return turnIfSpent()?.then(() => outcome) ?? Promise.resolve(outcome);
+    return fulfilled(operation.outcome(result));
   }
 
   /**
@@ -168,7 +181,8 @@ export class OperationQueue {
       if (signal?.aborted || !isTransient(error) || !this.#runDry()) throw error;
       const result = operation.attempt();
       if (result < 0) return this.goOn(result, operation, signal);
-      return nextTurn().then(() => operation.outcome(result));
+      const outcome = operation.outcome(result);
+      return nextTurn().then(() => outcome);
     }
     if (alone) runNextTurn(this);
     return waiting;
@@ -183,21 +197,31 @@ export class OperationQueue {
   }
 
   /** Blocks the thread until nothing waits here. */
-  #finishWaiting(operation: Operation<unknown>, deadline: number): void {
+  #finishWaiting(
+    operation: Operation<unknown>,
+    deadline: number,
+    backoff: Backoff | null,
+  ): void {
     if (this.#attempting !== null) {
       throw operation.fail(-errnoNumber("EBUSY"), "called from within the operation before it");
     }
     while (this.#first !== null) {
       const outcome = this.#step(this.#first);
-      if (outcome === "blocked") this.#block(operation, deadline);
+      if (outcome === "blocked") this.#block(operation, deadline, backoff);
       else if (outcome === "yielded") timeLeft(operation, deadline);
+      else backoff?.reset();
     }
   }
 
   /** Goes on, after a first attempt, until the operation is done: looks for a while, then blocks. */
-  #attemptBlocking(operation: Operation<unknown>, first: number, deadline: number): number {
-    // Looking again finds nothing where only time helps.
-    const busyPoll = this.#direction === null ? null : blockingPoll();
+  #attemptBlocking(
+    operation: Operation<unknown>,
+    first: number,
+    deadline: number,
+    backoff: Backoff | null,
+  ): number {
+    // Looking again at once finds nothing if only time helps.
+    const busyPoll = backoff === null ? blockingPoll() : null;
     let since = now();
     let before = operation.progress();
     for (let result = first;; result = operation.attempt()) {
@@ -208,12 +232,12 @@ export class OperationQueue {
         if (result >= 0) return result;
         since = at;
         before = progress;
-        this.#retries?.backoff.reset();
+        backoff?.reset();
       }
       if (result === YIELD) timeLeft(operation, deadline);
       else if (result !== wouldBlock()) throw operation.fail(result);
       else if (at - since >= (busyPoll?.window ?? 0) || at >= deadline) {
-        this.#block(operation, deadline);
+        this.#block(operation, deadline, backoff);
       }
     }
   }
@@ -221,9 +245,9 @@ export class OperationQueue {
   /** Tries the first operation. */
   #step(operation: Operation<unknown>): "over" | "blocked" | "yielded" {
     const before = operation.progress();
-    let result: number;
+    let outcome: unknown;
     try {
-      result = this.#attempt(operation);
+      const result = this.#attempt(operation);
       if (result < 0 && operation.aborted !== null) throw operation.aborted.reason;
       if (this.#retries !== null && operation.progress() !== before) this.#retries.backoff.reset();
       if (result === wouldBlock()) {
@@ -235,13 +259,14 @@ export class OperationQueue {
         return "yielded";
       }
       if (result < 0) throw operation.fail(result);
+      outcome = operation.outcome(result);
     } catch (error) {
       this.#remove(operation);
       operation.reject(error);
       return "over";
     }
     this.#remove(operation);
-    operation.resolve(operation.outcome(result));
+    operation.resolve(outcome);
     return "over";
   }
 
@@ -262,6 +287,7 @@ export class OperationQueue {
   #wait<T>(operation: Operation<T>, signal: AbortSignal | undefined): Promise<T> {
     // The attempt before may have run code that closed the descriptor or aborted this.
     this.#assertStillWanted(operation, signal);
+    this.#joining++;
     try {
       if (this.#direction !== null) this.#host.register(this.#direction);
       operation.beginWait();
@@ -269,6 +295,8 @@ export class OperationQueue {
       // The bytes that have left already must not be forgotten over the reason why the rest cannot wait.
       if (!(error instanceof UnixSocketError) || operation.progress() === 0) throw error;
       throw operation.fail(-error.errno, error.message);
+    } finally {
+      this.#joining--;
     }
     try {
       // So may beginWait().
@@ -320,7 +348,7 @@ export class OperationQueue {
     operation.stopListening?.();
     operation.endWait();
     if (this.#direction !== null) this.#host.waitChanged(-1, this);
-    else if (previous === null) this.#retries?.end(this.#first === null);
+    else if (previous === null) this.#retries?.startAgain();
   }
 
   /** Tries again after a delay, because no event will come. */
@@ -329,14 +357,12 @@ export class OperationQueue {
     this.#retries.start(() => this.ready(), this.#host.refd);
   }
 
-  #block(operation: Operation<unknown>, deadline: number): void {
+  #block(operation: Operation<unknown>, deadline: number, backoff: Backoff | null): void {
     const left = timeLeft(operation, deadline);
     const timeout = left === Infinity ? -1 : Math.min(Math.ceil(left), 0x7fff_ffff);
+    if (backoff !== null) sockets.sleepBlocking(Math.min(backoff.next(), Math.ceil(left)));
     // Whatever poll returns, even EINTR, the attempt that follows is the judge.
-    if (this.#direction !== null) sockets.pollOne(this.#host.fd, this.#direction, timeout);
-    else {sockets.sleepBlocking(
-        Math.min((this.#retries ??= new Retries()).backoff.next(), Math.ceil(left)),
-      );}
+    else sockets.pollOne(this.#host.fd, this.#direction!, timeout);
   }
 }
 
@@ -357,10 +383,9 @@ class Retries {
     );
   }
 
-  /** The first operation has left: the next one begins with the shortest delay. */
-  end(idle: boolean): void {
+  /** The first operation has left: the next one is tried at once, and begins with the shortest delay. */
+  startAgain(): void {
     this.backoff.reset();
-    if (!idle) return;
     clearTimeout(this.#timer as number);
     this.#timer = null;
   }

@@ -2,7 +2,8 @@
  * Readiness: one epoll set (on macOS, one kqueue) for each thread, and what happens when something in
  * it is ready.
  *
- * An operation makes its system call first and comes here only when that would block. No readiness
+ * A caller makes its system call first and comes here only if that would block, or if this turn has
+ * done its share. No readiness
  * is remembered, and so none can be stale: the same thread, in one synchronous step, tries, is told
  * "would block" and queues; an event that arrives meanwhile stays in the epoll set until the next
  * turn reads it.
@@ -75,11 +76,11 @@ export function takeBudget(): boolean {
 }
 
 /**
- * Takes one from the budget for an operation that has finished without a queue; a promise of the next
- * turn if nothing is left.
+ * Takes one from the budget for an operation that has succeeded already. Fulfilled with its outcome, in
+ * the next turn of the event loop if nothing is left.
  */
-export function turnIfSpent(): Promise<void> | undefined {
-  return takeBudget() ? undefined : nextTurn();
+export function fulfilled<T>(outcome: T): Promise<T> {
+  return takeBudget() ? Promise.resolve(outcome) : nextTurn().then(() => outcome);
 }
 
 /** Fulfilled in the next turn of the event loop, with a new budget. */

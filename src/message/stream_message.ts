@@ -30,10 +30,16 @@ export class SendingOnStream extends WritingAll<number> {
   readonly #length: number;
   readonly #outgoing: Outgoing;
 
-  constructor(transfer: ByteTransfer, view: Uint8Array, outgoing: Outgoing, written: number) {
-    const parts = view.byteLength === 0 ? [] : [{ view, length: view.byteLength }];
-    super(transfer, parts, written, "Cannot send", "sendmsg");
-    this.#length = view.byteLength;
+  /** `written`: how many bytes the kernel took already. */
+  constructor(
+    transfer: ByteTransfer,
+    view: Uint8Array,
+    length: number,
+    outgoing: Outgoing,
+    written = 0,
+  ) {
+    super(transfer, length === 0 ? [] : [{ view, length }], written, "Cannot send", "sendmsg");
+    this.#length = length;
     this.#outgoing = outgoing;
   }
 

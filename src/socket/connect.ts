@@ -14,8 +14,8 @@ import {
 } from "../address.ts";
 import { bindSocket, removePath } from "./bind.ts";
 import { Descriptor } from "../io/descriptor.ts";
-import { NOT_TRIED, Operation } from "../io/operation.ts";
-import { takeBudget } from "../io/reactor.ts";
+import { Operation } from "../io/operation.ts";
+import { fulfilled } from "../io/reactor.ts";
 import { packPlain, withPeerSockaddr } from "./long_path.ts";
 import { createSocket } from "./socket.ts";
 
@@ -103,8 +103,8 @@ export async function connectAsync(
   const connection = new Connection(address, from, type);
   const { descriptor } = connection;
   try {
-    const result = takeBudget() ? connection.connectNow() : NOT_TRIED;
-    if (result >= 0) return connection.connected;
+    const result = connection.connectNow();
+    if (result >= 0) return await fulfilled(connection.connected);
     return await descriptor.retrying(CONNECT).goOn(result, new Connecting(connection), signal);
   } catch (error) {
     descriptor.close();

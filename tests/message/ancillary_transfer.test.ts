@@ -236,3 +236,42 @@ for (const name of CARRIER_NAMES) {
     });
   });
 }
+
+for (const sync of [false, true]) {
+  const method = sync ? "sendMessageSync" : "sendMessage";
+  for (const how of ["shrunk", "detached"]) {
+    test(`UnixStream.${method}() of a message that intoFd() has ${how} fails, and sends no byte that is not in it`, async () => {
+      const [a, b] = UnixStream.pair();
+      using _a = a;
+      using _b = b;
+      const memory = new ArrayBuffer(150_000, { maxByteLength: 150_000 });
+      const file = Fd.memfd("m");
+      const owner = {
+        get fd() {
+          return file.fd;
+        },
+        intoFd() {
+          if (how === "shrunk") memory.resize(1000);
+          else structuredClone(memory, { transfer: [memory] });
+          return file.intoFd();
+        },
+      };
+      const options = { fds: [owner], transfer: true };
+      const send = async () => await a[method](new Uint8Array(memory), options);
+      await assertRejects(send, TypeError, "detached or shrunk");
+      assertEquals(a.bytesWritten, 65_536);
+      a.close();
+      let received = 0;
+      for await (const chunk of b) received += chunk.length;
+      assertEquals(received, 65_536);
+    });
+  }
+
+  test(`UnixStream.${method}() of nothing makes no system call`, async () => {
+    const [a, b] = UnixStream.pair();
+    using _a = a;
+    using _b = b;
+    a.closeWrite();
+    assertEquals(await a[method](new Uint8Array(0)), 0);
+  });
+}
