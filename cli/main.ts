@@ -14,7 +14,8 @@ import { environmentVariable } from "./system/runtime.ts";
 import { VERSION } from "./version.ts";
 import { BrokenPipe, errWritten, watchStreams, writeErr, writeOut } from "./terminal/writing.ts";
 
-const DEBUG_MODE = environmentVariable("AFUNIX_DEBUG") || "0";
+const debugMode = environmentVariable("AFUNIX_DEBUG") ?? "";
+const inDebugMode = ["1", "strict", "pointers"].includes(debugMode);
 
 /**
  * Runs the command line, and ends the process.
@@ -23,7 +24,7 @@ const DEBUG_MODE = environmentVariable("AFUNIX_DEBUG") || "0";
  */
 export async function main(argv: readonly string[]): Promise<never> {
   hideExperimentalWarnings();
-  if (DEBUG_MODE !== "0") await import("../debug.ts");
+  if (inDebugMode) await import("../debug.ts");
   watchStreams();
   const code = await run(argv);
   // The runtime would wait for a standard input that nobody needs any more.
@@ -58,7 +59,7 @@ async function run(argv: readonly string[]): Promise<number> {
   } catch (error) {
     await session.finish();
     session.output.error(error, error instanceof UsageError ? see(` ${wanted}`) : "");
-    if (DEBUG_MODE !== "0" && DEBUG_MODE !== "pointers") console.error(error);
+    if (inDebugMode && debugMode !== "pointers") console.error(error);
     await session.told();
     return error instanceof UsageError ? EXIT.usage : EXIT.failed;
   }

@@ -6,7 +6,7 @@
 import { checked, errnoNumber, file } from "../../ffi/mod.ts";
 import { readableOver, writableOver } from "../io/web_streams.ts";
 import { closeWithOwner, Descriptor } from "../io/descriptor.ts";
-import { type FdLike, openFdOf } from "./fd_like.ts";
+import { duplicateOf, type FdLike } from "./fd_like.ts";
 import { MAX_POSITION, movement, transferAt } from "./position.ts";
 import { openEventfd, openFile, openMemfd, type OpenMode } from "./open.ts";
 import {
@@ -105,9 +105,7 @@ export class Fd implements Disposable {
    * ```
    */
   static duplicate(descriptor: FdLike): Fd {
-    const context = { action: "Cannot duplicate", syscall: "fcntl" };
-    const fd = openFdOf(descriptor, context.action, context.syscall);
-    return Fd.received(checked(file.duplicate(fd), context));
+    return Fd.received(duplicateOf(descriptor, "Cannot duplicate"));
   }
 
   /**

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { refusal } from "../../ffi/mod.ts";
+import { checked, file, refusal } from "../../ffi/mod.ts";
 import { checkFd } from "../util/validate.ts";
 
 /** A descriptor: its number, or an object that has one, as `Fd` and every socket do. */
@@ -24,4 +24,10 @@ export function openFdOf(descriptor: FdLike, action: string, syscall: string): n
     throw refusal("EBADF", { action, syscall, detail: "the descriptor is closed" });
   }
   return checkFd(fd);
+}
+
+/** The number of a duplicate of an open descriptor, close-on-exec; `action` begins the error's message. */
+export function duplicateOf(descriptor: FdLike, action: string): number {
+  const context = { action, syscall: "fcntl" };
+  return checked(file.duplicate(openFdOf(descriptor, action, "fcntl")), context);
 }

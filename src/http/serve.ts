@@ -3,7 +3,7 @@
  * @module
  */
 
-import { inspectNodeSocket, openNodeSocket } from "../../ffi/mod.ts";
+import { inspectNodeSocket, openNodeSocket, refusal } from "../../ffi/mod.ts";
 import { type Credentials, peerCredentials } from "../credentials.ts";
 import type { UnixListener } from "../listener.ts";
 import type { UnixStream } from "../stream.ts";
@@ -78,7 +78,12 @@ export function peerCredentialsOf(request: object): Credentials | null {
   if (known !== undefined) return known;
   const state = inspectNodeSocket(socket);
   if (state === null) throw new TypeError("Cannot tell the peer of this: expected a request");
-  return peerCredentials(state);
+  if (state.fd >= 0) return peerCredentials(state);
+  throw refusal("EBADF", {
+    action: "Cannot find the descriptor",
+    syscall: "fcntl",
+    detail: "it is not connected, or was destroyed",
+  });
 }
 
 /** A connection of the server. */

@@ -12,6 +12,7 @@ import {
   sockets,
 } from "../../ffi/mod.ts";
 import { Fd } from "../fd/fd.ts";
+import { duplicateOf } from "../fd/fd_like.ts";
 import { UnixStream } from "../stream.ts";
 
 const GIVING = "Cannot make a node:net socket";
@@ -52,7 +53,7 @@ export function fromSocket(socket: unknown): UnixStream {
       detail: `${state.buffered} bytes are in its buffers`,
     });
   }
-  const copy = Fd.duplicate(state.fd);
+  const copy = Fd.received(duplicateOf(state.fd, TAKING));
   let stream;
   try {
     stream = UnixStream.fromFd(copy);

@@ -6,7 +6,7 @@
 import { refusal } from "../../ffi/mod.ts";
 import { UnixSocketError } from "../errors.ts";
 import { Fd } from "../fd/fd.ts";
-import type { FdLike } from "../fd/fd_like.ts";
+import { duplicateOf, type FdLike } from "../fd/fd_like.ts";
 import type { SignalOption, TimeoutOption } from "../util/validate.ts";
 
 const ONE = BigUint64Array.of(1n);
@@ -55,7 +55,7 @@ export class Doorbell implements Disposable {
    * @throws {UnixSocketError} EBADF: closed. EINVAL: certainly no eventfd. EMFILE
    */
   static from(descriptor: FdLike): Doorbell {
-    const own = Fd.duplicate(descriptor);
+    const own = Fd.received(duplicateOf(descriptor, "Cannot use the descriptor as a doorbell"));
     const { kind } = own;
     if (kind === "anonymous") return new Doorbell(own);
     own.close();

@@ -6,7 +6,7 @@
 import { errnoName, failure, Mapping, refusal } from "../../ffi/mod.ts";
 import { UnixSocketError } from "../errors.ts";
 import { Fd } from "../fd/fd.ts";
-import type { FdLike } from "../fd/fd_like.ts";
+import { duplicateOf, type FdLike } from "../fd/fd_like.ts";
 import { checkFlag, checkInteger, checkOptions, ifAbsent } from "../util/validate.ts";
 
 /** How to make shared memory. */
@@ -149,7 +149,7 @@ export class SharedMemory implements Disposable {
     const readOnly = checkFlag(options?.readOnly, "readOnly");
     const unsealed = checkFlag(options?.unsealed, "unsealed");
     // Nobody can close the duplicate while this looks at it.
-    const own = Fd.duplicate(descriptor);
+    const own = Fd.received(duplicateOf(descriptor, "Cannot map the descriptor"));
     try {
       const bytes = mappableBytes(own, wanted, unsealed);
       return new SharedMemory(own, mapped(own, bytes, readOnly), readOnly);

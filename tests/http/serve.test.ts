@@ -1,10 +1,12 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { once } from "node:events";
+import { Socket } from "node:net";
 import { test } from "node:test";
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { UnixListener, UnixStream } from "../../mod.ts";
 import { type HttpService, peerCredentialsOf, serve } from "../../http.ts";
 import {
+  assertFails,
   assertNoFdLeak,
   bytes,
   readText,
@@ -295,4 +297,16 @@ test("an upgraded connection belongs to whoever took it", async () => {
     await ending;
     assertEquals(server.listenerCount("upgrade"), 1);
   });
+});
+
+test("peerCredentialsOf() of a node:net socket that is not connected fails with EBADF, and says so", async () => {
+  const { message } = await assertFails(
+    () => peerCredentialsOf({ socket: new Socket() }),
+    "EBADF",
+    "fcntl",
+  );
+  assertEquals(
+    message,
+    "Cannot find the descriptor: EBADF (it is not connected, or was destroyed)",
+  );
 });
