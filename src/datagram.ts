@@ -88,7 +88,7 @@ export class UnixDatagram extends MessageSocket {
    * abstract name that the kernel chooses
    * @throws {UnixSocketError} EADDRINUSE: somebody receives there, or it is no socket. ENOENT,
    * ENOTDIR, EACCES, EROFS, EINVAL, ENAMETOOLONG, EMFILE
-   * @throws {TypeError|RangeError} for arguments that make no sense
+   * @throws {TypeError|RangeError} if an argument is invalid
    */
   static override bind(address: AddressLike, options?: BindOptions): UnixDatagram {
     return new UnixDatagram(createBound(native().abi.constants.SOCK_DGRAM, address, options));
@@ -122,7 +122,7 @@ export class UnixDatagram extends MessageSocket {
    * Takes over a descriptor that is a datagram socket. It becomes non-blocking, also for others
    * that share it, and close-on-exec.
    *
-   * @throws {RangeError} for what is no descriptor number
+   * @throws {RangeError} if `fd` is not a descriptor number
    * @throws {UnixSocketError} EBADF, ENOTSOCK, EPROTOTYPE: not a Unix datagram socket. The
    * descriptor then stays the caller's.
    */

@@ -51,7 +51,7 @@ export class UnixListener extends Listener<UnixStream> {
    * whose state cannot be checked. ENOENT, ENOTDIR: no such directory. EACCES, EROFS. EINVAL: an
    * empty path or one with a NUL. ENAMETOOLONG. EMFILE, ENFILE, ENOMEM: also where they keep this
    * from looking whether a path is stale; nothing is removed then.
-   * @throws {TypeError|RangeError} for arguments that make no sense
+   * @throws {TypeError|RangeError} if an argument is invalid
    */
   static listen(address: AddressLike, options?: ListenOptions): UnixListener {
     const type = native().abi.constants.SOCK_STREAM;
@@ -63,7 +63,7 @@ export class UnixListener extends Listener<UnixStream> {
    * received. It becomes non-blocking, also for others that share it, and close-on-exec. Its path
    * is not removed on close: somebody else made it.
    *
-   * @throws {RangeError} for what is no descriptor number
+   * @throws {RangeError} if `fd` is not a descriptor number
    * @throws {UnixSocketError} EBADF, ENOTSOCK, EPROTOTYPE: not a Unix stream socket, EINVAL: it does
    * not listen. The descriptor then stays the caller's.
    */

@@ -124,7 +124,7 @@ export class UnixSeqpacket extends MessageSocket {
    * Takes over a descriptor that is a seqpacket socket. It becomes non-blocking, also for others
    * that share it, and close-on-exec.
    *
-   * @throws {RangeError} for what is no descriptor number
+   * @throws {RangeError} if `fd` is not a descriptor number
    * @throws {UnixSocketError} EBADF, ENOTSOCK, EPROTOTYPE, EINVAL: it listens. The descriptor then
    * stays the caller's.
    */
@@ -288,7 +288,7 @@ export class UnixSeqpacketListener extends Listener<UnixSeqpacket> {
    * Binds and listens (bind(2), listen(2)).
    *
    * @throws {UnixSocketError} as `UnixListener.listen` does
-   * @throws {TypeError|RangeError} for arguments that make no sense
+   * @throws {TypeError|RangeError} if an argument is invalid
    */
   static listen(address: AddressLike, options?: ListenOptions): UnixSeqpacketListener {
     const type = socketType("socket");
@@ -298,7 +298,7 @@ export class UnixSeqpacketListener extends Listener<UnixSeqpacket> {
   /**
    * Takes over a descriptor that listens. Its path is not removed on close.
    *
-   * @throws {RangeError} for what is no descriptor number
+   * @throws {RangeError} if `fd` is not a descriptor number
    * @throws {UnixSocketError} EBADF, ENOTSOCK, EPROTOTYPE, EINVAL: it does not listen
    */
   static fromFd(fd: number | Fd, options?: AdoptListenerOptions): UnixSeqpacketListener {

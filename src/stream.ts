@@ -93,7 +93,7 @@ export class UnixStream extends Socket {
    * socket; on macOS a full backlog, too. EACCES: no write permission. EPROTOTYPE: a socket of another
    * type. EINVAL: an empty path, one with a NUL, or the unnamed address. ENAMETOOLONG, ENOTDIR, ELOOP,
    * EMFILE. EADDRINUSE: `from` is taken.
-   * @throws {TypeError} for what is no address
+   * @throws {TypeError} if `address` is not an address
    */
   static async connect(
     address: AddressLike,
@@ -129,7 +129,7 @@ export class UnixStream extends Socket {
    * Takes over a descriptor that is a stream socket: one that was inherited, received, or made
    * elsewhere. It becomes non-blocking, also for others that share it, and close-on-exec.
    *
-   * @throws {RangeError} for what is no descriptor number
+   * @throws {RangeError} if `fd` is not a descriptor number
    * @throws {UnixSocketError} EBADF, ENOTSOCK, EPROTOTYPE: not a Unix stream socket, EINVAL: it
    * listens. The descriptor then stays the caller's.
    */

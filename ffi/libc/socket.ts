@@ -13,7 +13,7 @@ import { readField, writeField } from "../structs/field.ts";
 export * from "./credentials.ts";
 export * from "./options.ts";
 
-/** What a lane can wait for. */
+/** The direction that an operation waits for. */
 export type Direction = "readable" | "writable";
 
 /** The most bytes for one call: what Linux transfers at most, and a 32-bit length can hold. */

@@ -64,7 +64,7 @@ export class Fd implements Disposable {
    * Takes over a descriptor, which nobody else may close from now on. Its open file becomes
    * non-blocking, also for other processes that share it, and the descriptor close-on-exec.
    *
-   * @throws {RangeError} for what is no descriptor number
+   * @throws {RangeError} if `fd` is not a descriptor number
    * @throws {UnixSocketError} EBADF where nothing is open under this number
    */
   static adopt(fd: number): Fd {

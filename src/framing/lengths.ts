@@ -52,7 +52,7 @@ export class LengthPrefixed extends Framing {
   /**
    * Takes a stream over.
    *
-   * @throws {TypeError|RangeError} for arguments that make no sense
+   * @throws {TypeError|RangeError} if an argument is invalid
    */
   constructor(stream: FramedStream, options?: LengthPrefixedOptions) {
     checkOptions(options);
@@ -143,7 +143,7 @@ export class ContentLengthFraming extends Framing {
   /**
    * Takes a stream over.
    *
-   * @throws {TypeError|RangeError} for arguments that make no sense
+   * @throws {TypeError|RangeError} if an argument is invalid
    */
   constructor(stream: FramedStream, options?: ContentLengthOptions) {
     checkOptions(options);

@@ -66,7 +66,7 @@ function tooLong(most: number): FramingError {
  *
  * @param stream a UnixStream, an Fd, or anything else that reads this way
  * @param options `maxLength`, and `signal`, which ends the loop with its reason
- * @throws {TypeError|RangeError} for arguments that make no sense
+ * @throws {TypeError|RangeError} if an argument is invalid
  * @throws {FramingError} `"limit"`: a line is too long. `"malformed"`: it is not UTF-8
  * @throws {UnixSocketError} as the stream's `read` does
  *
@@ -133,7 +133,7 @@ export class LineFraming extends Framing {
   /**
    * Takes a stream over.
    *
-   * @throws {TypeError|RangeError} for arguments that make no sense
+   * @throws {TypeError|RangeError} if an argument is invalid
    */
   constructor(stream: FramedStream, options?: LineLimit) {
     checkOptions(options);
@@ -239,7 +239,7 @@ export class JsonChannel implements Disposable {
 /**
  * JSON values, one a line. `maxLength` is 16 MiB without it.
  *
- * @throws {TypeError|RangeError} for arguments that make no sense
+ * @throws {TypeError|RangeError} if an argument is invalid
  *
  * @example
  * ```ts

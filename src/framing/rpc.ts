@@ -117,7 +117,7 @@ export class RpcConnection implements Disposable {
   /**
    * Begins to read at once.
    *
-   * @throws {TypeError|RangeError} for arguments that make no sense
+   * @throws {TypeError|RangeError} if an argument is invalid
    */
   constructor(framing: Framing, options?: RpcOptions) {
     checkOptions(options);

@@ -78,7 +78,7 @@ const REPEATABLE = ["GET", "HEAD", "OPTIONS", "PUT", "DELETE"];
  *
  * @param address a path of any length on Linux, or an abstract name
  * @param options `signal` aborts all requests, and further ones, for good
- * @throws {TypeError|RangeError} for arguments that make no sense
+ * @throws {TypeError|RangeError} if an argument is invalid
  *
  * @example
  * ```ts

@@ -131,7 +131,7 @@ function checkBusyPoll(wanted: BusyPollOptions | false): number {
 /**
  * Configures this thread.
  *
- * @throws {TypeError|RangeError} for what makes no sense
+ * @throws {TypeError|RangeError} if a value is invalid
  *
  * @example Park at once, as a process does that must not burn any time
  * ```ts

@@ -292,7 +292,7 @@ export abstract class Socket implements Disposable {
    * EINVAL after those in the backlog. Ending what has ended does nothing.
    *
    * @throws {UnixSocketError} EBADF once closed
-   * @throws {TypeError} for another word
+   * @throws {TypeError} if `how` is another word
    */
   shutdown(how: ShutdownHow): void {
     checkWord(how, "a direction", ["read", "write", "both"]);
