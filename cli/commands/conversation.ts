@@ -3,7 +3,7 @@
  * @module
  */
 
-import { type Address, formatAddress } from "../../mod.ts";
+import { formatAddress } from "../../mod.ts";
 import type { Arguments } from "../arguments.ts";
 import type { Arrival, Channel, Service } from "./channels.ts";
 import { Failure, UsageError } from "../failures.ts";
@@ -155,9 +155,4 @@ export async function sendInput(
     session.output.progress.sent += piece.length;
   }
   channel.endSending();
-}
-
-/** An address for events, or nothing for none. */
-export function shownAddress(address: Address | undefined): Record<string, string> {
-  return address === undefined ? {} : { address: formatAddress(address) };
 }

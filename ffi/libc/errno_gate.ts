@@ -18,7 +18,7 @@ import {
   type SymbolTable,
 } from "./symbols.ts";
 
-/** How often one call is repeated whose errno cannot be its own. */
+/** The maximum number of repeats of one call whose errno cannot be its own. */
 const MAX_REPEATS = 3;
 
 /** The functions that pass the gate. */

@@ -1,5 +1,5 @@
 /**
- * What the table of libc's functions says about each.
+ * The description of one function of libc in the symbol table.
  * @module
  */
 

@@ -24,7 +24,7 @@ const WRITING = "Cannot write";
 const READ_TARGET = "a buffer to read into";
 const WRITE_SOURCE = "data to write";
 
-/** How many calls one write of everything makes before it lets others have a turn. */
+/** The maximum number of calls that one write of everything makes in a turn. */
 const MAX_WRITES = 16;
 
 /** Reads and writes of one descriptor. `owner` is the public object whose methods these are. */

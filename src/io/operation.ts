@@ -42,7 +42,7 @@ export abstract class Operation<T = number> {
   /** Makes the system call. 0 or more ends the operation; below zero is a negated errno, or YIELD. */
   abstract attempt(): number;
 
-  /** What the caller gets for a result of 0 or more. */
+  /** Turns a result of 0 or more into the value that the caller gets. */
   abstract outcome(result: number): T;
 
   /** The error for a negated errno; `detail` says what the errno alone does not. */

@@ -25,7 +25,7 @@ export interface QueueHost {
   waitChanged(by: 1 | -1, queue: OperationQueue): void;
 }
 
-/** How many operations one turn finishes for one queue, so that a busy one starves no other. */
+/** The maximum number of operations that one queue finishes in a turn, so that it starves no other. */
 const MAX_PER_TURN = 32;
 
 export class OperationQueue {
@@ -37,7 +37,7 @@ export class OperationQueue {
   /** The operation whose attempt runs now. */
   #attempting: Operation<unknown> | null = null;
   #retries: Retries | null = null;
-  /** How many operations are about to wait, while code of the caller's runs. */
+  /** The number of operations that are about to wait, while code of the caller's may run. */
   #joining = 0;
 
   constructor(host: QueueHost, direction: sockets.Direction | null) {

@@ -17,10 +17,10 @@ import type { Outgoing } from "./ancillary.ts";
 import { SendingMessage, sendMessageNow } from "./message_operations.ts";
 import { packPlain, withPeerSockaddr } from "../socket/long_path.ts";
 
-/** How many destinations are remembered, so that another message to one need not pack it again. */
+/** The maximum number of destinations that stay packed for another message. */
 const MAX_KNOWN = 64;
 
-/** Where a datagram goes. */
+/** The destination of datagrams. */
 export class Destination {
   readonly #parsed: ParsedAddress;
   /** Null for a path that is too long: it is opened for each message. */

@@ -85,7 +85,7 @@ export class SendingMessage<T> extends SingleCall<T> {
   }
 }
 
-/** How many calls one batch makes before it lets others have a turn. */
+/** The maximum number of calls that one batch makes in a turn. */
 const MAX_CALLS = 16;
 
 /** The sending of a batch, by as few calls as possible. */

@@ -1,5 +1,5 @@
 /**
- * What datagram and seqpacket sockets share: sending and receiving whole messages.
+ * The base class of datagram and seqpacket sockets, which send and receive whole messages.
  * @module
  */
 

@@ -11,9 +11,9 @@ import { type Operation, SingleCall } from "../io/operation.ts";
 import { sender, UNNAMED } from "./message.ts";
 import { RECEIVING, unlessEnded } from "./message_operations.ts";
 
-/** What was received into a buffer of the caller's. */
+/** A datagram that was received into a buffer of the caller's. */
 export interface ReceivedInto {
-  /** How many bytes of the buffer were filled. */
+  /** The number of bytes of the buffer that were filled. */
   bytes: number;
   /** The length of the whole message. */
   length: number;
@@ -34,7 +34,7 @@ export function receiveIntoNow(fd: number, view: Uint8Array, room: number): numb
   return length < 0 ? unlessEnded(fd, false, length, "recvfrom") : length;
 }
 
-/** What the caller gets for the message that {@linkcode receiveIntoNow} has just received. */
+/** The outcome for the message that {@linkcode receiveIntoNow} has just received. */
 export function receivedInto(length: number, room: number): ReceivedInto {
   const { name, nameLength } = from!;
   return {

@@ -11,7 +11,7 @@ import { type ReceiveMessageOptions, sendMessageNow } from "./message_operations
 import { ReceivedMessage } from "./received_message.ts";
 import { checkInteger } from "../util/validate.ts";
 
-/** How many bytes leave together with the ancillary data; the rest follows by send(2). */
+/** The maximum number of bytes that leave with the ancillary data; the rest follows by send(2). */
 const FIRST_PART = 65_536;
 
 /**

@@ -50,7 +50,7 @@ class Connection {
     }
   }
 
-  /** What an error tells of it. */
+  /** The beginning of an error's message, and the address. */
   get context(): { action: string; address: string } {
     const { address } = this.#remote;
     return { action: `Cannot connect to ${quote(address)}`, address: formatAddress(address) };

@@ -1,5 +1,5 @@
 /**
- * What code does when a signal is aborted while it waits.
+ * Listening to an AbortSignal while something waits.
  * @module
  */
 
